@@ -22,7 +22,7 @@ const TARGETS = { startup: 1, shown: 150, handler: 16, activation: 50 }
 const report = (editor, what, value, target) => console.log(`${editor.padEnd(26)} ${what.padEnd(44)} ${value.toFixed(1).padStart(7)} ms   (limit ${target} ms)`)
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
-/** 2,000 deltas, some hundreds in a second. */
+/** 2,000 deltas, some hundreds per second. */
 async function stream(reply) {
   for (let number = 0; number < 2000; number += 1) {
     reply.text(number % 12 === 11 ? `word${number}\n\n` : `word${number} `)
@@ -31,7 +31,7 @@ async function stream(reply) {
   reply.finish()
 }
 
-/** A place with a session of 1,000 messages. */
+/** A directory with a session of 1,000 messages. */
 async function longSession() {
   const where = await place()
   const daemon = await connect(where)
@@ -64,7 +64,7 @@ async function neovim() {
     }
     report(version, 'start-up time added (median of 30)', median(times.with) - median(times.without), TARGETS.startup)
     where.model.script(stream, stream, stream)
-    // Not waited for in place: the model server is in this process.
+    // Asynchronous, because the model server is in this process.
     const { stdout } = await promisify(execFile)(program, ['--clean', '--headless', '-l', path.join(plugin, 'tests/figures.lua'), session.id], { env, cwd: where.project })
     const figures = JSON.parse(stdout.trim().split('\n').at(-1))
     report(version, 'sourcing plugin/polytree.lua', figures.sourced, TARGETS.startup)
@@ -119,7 +119,7 @@ async function vscode() {
       await until('the end of the stream', async () => (await chat().locator('article.assistant', { hasText: 'word1999' }).count()) === round)
       runs.push(await logged())
     }
-    // Other programs on the machine disturb a longest run: the least disturbed one counts.
+    // Other programs on the machine disturb runs: the best one counts.
     const least = (what) => Math.min(...runs.map((figures) => figures[what]))
     report(`code-server ${version}`, 'longest run while 2,000 deltas stream: extension', least('extension'), TARGETS.handler)
     report(`code-server ${version}`, 'longest run while 2,000 deltas stream: page', least('page'), TARGETS.handler)
@@ -127,7 +127,7 @@ async function vscode() {
     await page.locator('.quick-input-widget .quick-input-box input').fill('>Developer: Show Running Extensions')
     await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Show Running Extensions' }).first().waitFor()
     await page.keyboard.press('Enter')
-    // All rows at once: the list has no others than those that are seen.
+    // All rows at once: the list only has visible ones.
     await page.setViewportSize({ width: 1280, height: 4000 })
     const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'polytree' }).first()
     const activation = await row.locator('.activation-time').innerText()

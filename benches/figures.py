@@ -70,7 +70,7 @@ def measure(binary, work):
         daemon = Daemon(binary, home, first)
         daemon.call("project.list")
         starts.append(milliseconds(time.perf_counter() - daemon.started))
-        # Idle is who has had nothing to do for a moment.
+        # Idle memory is measured after a moment without work.
         time.sleep(1.5)
         idle.append(daemon.pss_mib())
         daemon.end()

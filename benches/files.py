@@ -54,7 +54,7 @@ class Daemon:
 
 
 def queries(names, count, seed=3):
-    """Words as people type them: a name, a part of one, a folder and a name, several words, a slip of the finger."""
+    """Typical queries: a name, a part of one, a folder and a name, several words, a typing error."""
     choose = random.Random(seed)
     for number in range(count):
         parts = choose.choice(names).split("/")
@@ -70,7 +70,7 @@ def queries(names, count, seed=3):
 
 
 def made(daemon, directory, name):
-    """Milliseconds from making a file until it is found."""
+    """Milliseconds from creating a file until it is found."""
     began = time.perf_counter()
     (directory / name).write_text("")
     while True:

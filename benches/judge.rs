@@ -1,4 +1,4 @@
-//! How long it takes to judge a command line before it runs: what is in it, and what it would touch.
+//! The time to judge a command before it runs: its parts, and the files that it would access.
 //!
 //! ```text
 //! cargo bench --profile dist --bench judge
@@ -17,7 +17,7 @@ use polytree::tool::bash::commands::{Dialect, analyse};
 
 const SHORT: usize = 200;
 const LONG: usize = 64 * 1024;
-/// What a line may take.
+/// The time limit for a line.
 const SHORT_LIMIT: Duration = Duration::from_micros(200);
 const LONG_LIMIT: Duration = Duration::from_millis(20);
 

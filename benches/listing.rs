@@ -1,4 +1,4 @@
-//! What preparing the sandbox of a command takes in a large worktree: which of its files the rules keep from commands.
+//! The time to prepare the sandbox of a command in a large worktree: listing the files that rules hide from commands.
 //!
 //! ```text
 //! cargo bench --profile dist --bench listing [-- DIRECTORIES]

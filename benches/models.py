@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a streamed answer costs the daemon, for each wire protocol. Needs only Python, on Linux.
+"""The cost of a streamed answer in the daemon, for each wire protocol. Needs only Python, on Linux.
 
     cargo build --profile dist && benches/models.py [--binary PATH] [--wire NAME] [--deltas N] [--megabytes N] [--runs N]
 
@@ -76,7 +76,7 @@ class Responses:
         for piece in pieces:
             said.append(piece)
             yield event({"type": "response.output_text.delta", **place, "delta": piece})
-        # The whole text comes four more times, as the service sends it.
+        # The complete text is repeated four times, as the service sends it.
         whole = "".join(said)
         part = {"type": "output_text", "text": whole, "annotations": []}
         yield event({"type": "response.output_text.done", **place, "text": whole})
@@ -128,7 +128,7 @@ class Gemini:
         yield self.chunk({"text": ""}, "STOP")
 
     def call(self, pieces):
-        # Calls come whole.
+        # Calls are sent complete.
         yield self.chunk({"functionCall": {"name": "read", "args": json.loads("".join(pieces))}}, "STOP")
 
 
@@ -160,7 +160,7 @@ def paced(pieces):
 
 
 def answer(protocol, body):
-    """What the last user message orders, unless a tool has already answered or this is no turn (it has no tools)."""
+    """The command in the last user message, unless a tool has already answered or this is not a turn (it has no tools)."""
     messages = body.get("messages") or body.get("input") or body.get("contents") or []
     last = line(messages[-1]) if messages else ""
     ordered = ORDER.findall(last)
@@ -260,7 +260,7 @@ class Daemon:
         cpu, memory = self.cpu(), self.memory("VmRSS")
         self.call("session.submit", sessionID=session, parts=text)
         while b'"session.idle"' not in self.rest:
-            # Events are whole lines; of the older ones nothing is wanted.
+            # Events are complete lines; older ones are ignored.
             self.rest = self.rest[self.rest.rfind(b"\n") + 1 :] + self.read()
         figures = self.cpu() - cpu, self.memory("VmHWM") - memory
         *_, answer = self.call("session.messages", sessionID=session)

@@ -1,4 +1,4 @@
-//! What taking known keys out of texts costs: of results as a whole, and of output as it comes.
+//! The cost of redacting known keys in complete results and in streamed output.
 //!
 //! ```text
 //! cargo bench --profile dist --bench redact
@@ -16,7 +16,7 @@ use std::{
 use polytree::stdx::secrets::known::{KnownSecrets, Redactor};
 
 const MIB: usize = 1024 * 1024;
-/// What one MiB may take.
+/// The time limit for one MiB.
 const LIMIT: Duration = Duration::from_millis(20);
 const RUNS: usize = 21;
 

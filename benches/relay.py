@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the relay costs: `polytree stdio` beside the daemon that it leads to. Needs only Python and git, on Linux.
+"""The cost of the relay: `polytree stdio` and its daemon. Needs only Python and git, on Linux.
 
     cargo build --profile dist && benches/relay.py [--runs N] [--binary PATH]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds a repository of many files with names and nesting as real ones have them, the same each time.
+"""Builds a repository of many files with realistic names and nesting, the same each time.
 
     benches/repository.py DIRECTORY [--files N]
 
@@ -48,7 +48,7 @@ def git(directory, *arguments):
 
 
 def paths(files, seed=7):
-    """As many paths, relative, each once."""
+    """This number of relative paths, each once."""
     choose = random.Random(seed)
     seen, directories = set(), []
     while len(seen) < files:
@@ -69,7 +69,7 @@ def paths(files, seed=7):
 
 
 def build(root, files=100_000, commit=True):
-    """Makes the repository unless it is there. Gives the paths of its files."""
+    """Creates the repository unless it exists. Returns the paths of its files."""
     root = pathlib.Path(root)
     names = paths(files)
     if (root / ".git").exists() and (root / ".complete").exists():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the sandbox costs: milliseconds for one command, with and without it, by a user's own daemon.
+"""The cost of the sandbox: milliseconds for one command, with and without it, in a user's own daemon.
 
     cargo build --profile dist && benches/sandbox.py [target/dist/polytree] [RUNS]
 

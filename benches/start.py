@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From nothing to an answer: how long a command takes that has to start the daemon, and one that finds it.
+"""The time of a command that starts the daemon, and of one that finds it running.
 
     cargo build --profile dist && benches/start.py [--runs N] [--binary PATH]
 

@@ -26,7 +26,7 @@ def repository(path, files, changed):
     git = ["git", "-c", "user.email=bench@example.invalid", "-c", "user.name=bench", "-c", "gc.auto=0"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
         subprocess.run(git + arguments, cwd=path, check=True)
-    # What was staged in the same second would be read again by everybody, for ever.
+    # Files that were staged in the same second would be read again each time.
     time.sleep(1.1)
     subprocess.run(["git", "status", "--porcelain"], cwd=path, check=True, stdout=subprocess.DEVNULL)
     for name in names[:: files // changed][:changed]:

@@ -21,13 +21,13 @@ QUERIES = ["new", "parse", "Config", "hashmap", "serialize", "pf", "getname", "E
 
 
 def sources(checkout):
-    """How many source files there are and their bytes, roughly as the program counts: no large ones."""
+    """The number of source files and their bytes, approximately as the program counts: without large ones."""
     sizes = [path.stat().st_size for path in checkout.rglob("*") if path.suffix[1:] in EXTENSIONS and path.is_file() and not path.is_symlink() and "node_modules" not in path.parts]
     return len([size for size in sizes if size <= 1 << 20]), sum(size for size in sizes if size <= 1 << 20)
 
 
 def first_index(daemon, checkout):
-    """Seconds until a query is answered from the whole index: three seconds is how long one waits for it."""
+    """Seconds until a query is answered from the complete index; one query waits for three seconds."""
     began = time.perf_counter()
     while True:
         asked = time.perf_counter()
@@ -81,7 +81,7 @@ def main():
     checkout = arguments.checkout.resolve()
     files, size = sources(checkout)
     print(f"{files} source files, {size / 1e6:.1f} MB")
-    # So that the disk is not measured.
+    # Warms the page cache.
     subprocess.run(["grep", "-rqs", "no such text anywhere", str(checkout)], check=False)
     with tempfile.TemporaryDirectory(prefix="polytree-bench-") as name:
         runs = [measure(arguments.binary, checkout, pathlib.Path(name)) for _ in range(arguments.runs)]

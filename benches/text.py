@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""text.find, whole result, beside `rg --json` on the same files in the same run.
+"""text.find with complete results, compared with `rg --json` on the same files in the same run.
 
     cargo build --profile dist && benches/text.py [--runs N] [--files N] [--checkout DIR] [--binary PATH]
 
@@ -25,7 +25,7 @@ return match struct enum impl where while loop break continue static const strin
 
 
 def build(root, files):
-    """A repository with so many files: directories of a hundred, three levels, ignore files, something ignored."""
+    """A repository with this number of files: directories of a hundred, three levels, ignore files, ignored files."""
     rng = random.Random(1)
     lines = [" ".join(rng.choices(WORDS, k=rng.randint(2, 9))) for _ in range(5000)]
     for number in range(files):

@@ -1,5 +1,5 @@
-//! Small requests over WebSockets, beside an echo server on the same library and driven by the same client; and what an
-//! idle connection costs.
+//! Small requests over WebSockets, compared with an echo server on the same library and with the same client; and the memory
+//! of an idle connection.
 //!
 //! ```text
 //! cargo bench --profile dist --bench websocket [-- --rate N --seconds N --connections N --idle N --binary PATH]
@@ -17,14 +17,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// By how much the 99th percentile may be worse than that of the echo.
+/// The maximum ratio of the 99th percentile to that of the echo server.
 const P99: Duration = Duration::from_millis(10);
 
-/// How many bytes all idle connections together may cost.
+/// The memory limit of all idle connections together, in bytes.
 const IDLE: u64 = 10 << 20;
 
-/// How long after the last request answers are waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of answers after the last request.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Settings {
     rate: u32,
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
     let value = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
     let number = |name: &str, default: u32| value(name).map_or(default, |text| text.parse().expect("a number"));
-    // Without optimisation the figures mean nothing; it is enough that it runs.
+    // Without optimisation the figures are meaningless; it only checks that the benchmark runs.
     let quick = cfg!(debug_assertions);
     let settings = Settings {
         rate: number("--rate", if quick { 1000 } else { 20_000 }),
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     if run(&settings) || quick { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Tells whether the figures are as they should be.
+/// Checks the figures.
 fn run(settings: &Settings) -> bool {
     let home = tempfile::tempdir().expect("a home");
     let echo = Server::echo();
@@ -74,7 +74,7 @@ fn run(settings: &Settings) -> bool {
             socket
         })
         .collect();
-    // What the last answers needed is given back.
+    // Memory of the last answers is given back.
     thread::sleep(Duration::from_secs(1));
     let added_bytes = polytree.memory().saturating_sub(before);
     let (all, each) = (added_bytes >> 10, (added_bytes >> 10) / settings.idle.max(1) as u64);
@@ -83,14 +83,14 @@ fn run(settings: &Settings) -> bool {
     keeps_up && added <= P99 && added_bytes <= IDLE
 }
 
-/// Where a client connects, and how.
+/// The address of a server.
 #[derive(Clone)]
 struct Target {
     address: String,
     path: String,
 }
 
-/// A server in a process of its own, ended with this value.
+/// A server in a separate process, which is killed when this value is dropped.
 struct Server {
     child: Child,
     target: Target,
@@ -128,12 +128,12 @@ impl Drop for Server {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a program for figures starts what it measures")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark starts the program that it measures")]
 fn command(program: &str) -> Command {
     Command::new(program)
 }
 
-/// Starts it and reads what it says up to a line with this beginning; the word is taken off that one for the echo.
+/// Starts it and reads its output up to the line with this prefix; returns the rest of that line.
 fn spawn(command: &mut Command, last: &str) -> (Child, Vec<String>) {
     let mut child = command.stdin(Stdio::null()).spawn().expect("it starts");
     let output: Box<dyn std::io::Read + Send> = match (child.stdout.take(), child.stderr.take()) {
@@ -150,12 +150,12 @@ fn spawn(command: &mut Command, last: &str) -> (Child, Vec<String>) {
             break;
         }
     }
-    // Whatever else it says is not waited for.
+    // Further output is ignored.
     thread::spawn(move || lines.for_each(drop));
     (child, said)
 }
 
-/// A client that does as little as possible: its frames are made by hand, masked with zeros.
+/// A minimal client: its frames are written by hand, masked with zeros.
 struct Socket {
     stream: TcpStream,
     bytes: Vec<u8>,
@@ -194,7 +194,7 @@ impl Socket {
         length > 0
     }
 
-    /// Takes the whole text messages that are there, by their ids.
+    /// Takes the complete text messages, by their ids.
     fn ids(&mut self, mut take: impl FnMut(u64)) {
         let mut start = 0;
         while let Some(&[first, second]) = self.bytes.get(start..start + 2) {
@@ -236,7 +236,7 @@ fn frame(text: &str) -> Vec<u8> {
     [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
-/// What came of a load.
+/// The result of a load.
 struct Figures {
     sent: usize,
     answered: usize,
@@ -259,7 +259,7 @@ impl Figures {
 }
 
 fn say(line: &str) {
-    // Whoever does not read it any more does not need it.
+    // The receiver may have ended.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
@@ -286,7 +286,7 @@ fn load(target: &Target, settings: &Settings) -> Figures {
         .map(|(number, mut socket)| {
             let (all, each) = (settings.connections as u64, number as u64);
             let mine = total / all + u64::from(each < total % all);
-            socket.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            socket.stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
             thread::spawn(move || {
                 let mut latencies = Vec::with_capacity(usize::try_from(mine).expect("it fits"));
                 while (latencies.len() as u64) < mine && socket.fill() {
@@ -324,8 +324,7 @@ fn load(target: &Target, settings: &Settings) -> Figures {
     }
 }
 
-/// The control: as little as a WebSocket server can do, on the library that polytree's is made with, and on as many
-/// threads.
+/// The control: a minimal WebSocket server, on the same library and number of threads.
 mod echo {
     use soketto::handshake::{Server, server::Response};
     use tokio_util::compat::TokioAsyncReadCompatExt as _;

@@ -1,5 +1,5 @@
-//! The daemon's log: a file under the data directory, a new one each day, a week of them kept; standard error too when
-//! asked. Never standard output, which belongs to the protocol.
+//! The daemon's log: daily files below the data directory, kept for a week, and standard error on request. Never standard
+//! output, which belongs to the protocol.
 
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -10,11 +10,10 @@ use crate::stdx::{
     time::now_ms,
 };
 
-/// How many daily files are kept.
-const KEPT: usize = 7;
+const MAX_FILES: usize = 7;
 
-/// Starts logging to `log/` below the data directory; a `level` such as `debug` also logs that much to standard error.
-/// Where the file cannot be written, the daemon runs without it. The last warnings and errors are kept in memory too.
+/// Starts logging to `log/` below the data directory, and with a `level` such as `debug` to standard error. If the file
+/// cannot be written, the daemon runs without it. The last warnings and errors are also kept in memory.
 pub fn start(data: &AbsPath, level: Option<&str>) {
     let directory = data.join("log");
     let file = private_directory(&directory)
@@ -23,14 +22,14 @@ pub fn start(data: &AbsPath, level: Option<&str>) {
                 .rotation(Rotation::DAILY)
                 .filename_prefix("polytree")
                 .filename_suffix("log")
-                .max_log_files(KEPT)
+                .max_log_files(MAX_FILES)
                 .build(&directory)
                 .ok()
         })
         .flatten();
-    // The model library logs raw answers of services, in which keys may stand.
+    // The HTTP client logs raw answers of services, which may contain keys.
     let filter = |level: &str| EnvFilter::new(format!("warn,polytree={level},client={level}"));
-    close_to_others(&directory);
+    restrict_modes(&directory);
     let file = file.map(|appender| {
         let file = Private { appender, directory: directory.clone(), day: now_ms() / (24 * 3600 * 1000) };
         tracing_subscriber::fmt::layer()
@@ -40,7 +39,7 @@ pub fn start(data: &AbsPath, level: Option<&str>) {
     });
     let console =
         level.map(|level| tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(filter(level)));
-    // For `server.diagnose`: what the file holds of warnings and errors.
+    // For `server.diagnose`.
     let recent = Keep(&recent::LOG).with_filter(filter("warn"));
     let _ = tracing_subscriber::registry().with(file).with(console).with(recent).try_init();
 }
@@ -53,8 +52,8 @@ fn private_directory(directory: &AbsPath) -> bool {
     builder.create(directory).is_ok()
 }
 
-/// The appender creates its files with the usual mode; each new one is closed to others at its first line. Until then
-/// the directory keeps them out.
+/// The appender creates files with the default mode; the mode of each is restricted at its first line. Until then the
+/// mode of the directory protects it.
 struct Private {
     appender: RollingFileAppender,
     directory: AbsPath,
@@ -67,7 +66,7 @@ impl std::io::Write for Private {
         let day = now_ms() / (24 * 3600 * 1000);
         if day != self.day {
             self.day = day;
-            close_to_others(&self.directory);
+            restrict_modes(&self.directory);
         }
         Ok(written)
     }
@@ -76,7 +75,7 @@ impl std::io::Write for Private {
     }
 }
 
-fn close_to_others(directory: &AbsPath) {
+fn restrict_modes(directory: &AbsPath) {
     #[cfg(unix)]
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! The executable: reads the command line, starts what it asks for, and gives its exit code.
+//! The executable: parses the command line, runs the command, and returns its exit code.
 
 use std::{collections::BTreeMap, ffi::OsString, io::Write as _, process::ExitCode, sync::Arc};
 
@@ -18,29 +18,29 @@ use polytree_protocol::daemon::StopMode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    // In the place of a command: it confines itself and becomes that, and nothing else is started.
+    // The sandbox helper confines itself and executes the command; nothing else is started.
     if let Some(ended) = sandbox::enter() {
         return ended;
     }
     let args = cli::parse();
     let is_detached = matches!(args.command, Command::Serve(ServeArgs { detached: true, .. }));
-    // Before anything is opened or started here.
+    // Before anything is opened or started.
     if is_detached && let Err(error) = detach::detach() {
-        return cli::fail(&Failure::Usage(format!("only polytree itself starts a detached daemon: {error}"))).into();
+        return cli::fail(&Failure::Usage(format!("a detached daemon is only started by polytree itself: {error}"))).into();
     }
     let runtime = match runtime(&args) {
         Ok(runtime) => runtime,
-        Err(error) => return cli::fail(&Failure::Failed(format!("the runtime does not start: {error}"), None)).into(),
+        Err(error) => return cli::fail(&Failure::Failed(format!("the runtime did not start: {error}"), None)).into(),
     };
     let exit = if is_detached { runtime.block_on(run_detached(args)) } else { runtime.block_on(run(args)) };
     let exit = exit.unwrap_or_else(|failure| cli::fail(&failure));
-    // What still blocks, such as a read from a terminal, is no reason to stay.
+    // Threads that still block, such as in a read from a terminal, are not waited for.
     runtime.shutdown_background();
     exit.into()
 }
 
-/// Two workers are enough for a daemon that mostly waits, and a relay has no work for even one. Threads for blocking work are
-/// started as they are needed: that there may be more than are ever busy leaves some where file systems hang.
+/// Two workers are enough for a daemon, which mostly waits; a relay needs none. Blocking threads are started on demand;
+/// the limit is high so that some are left if file systems hang.
 fn runtime(args: &Args) -> std::io::Result<Runtime> {
     let mut builder = match args.command {
         Command::Stdio(_) if !args.standalone => Builder::new_current_thread(),
@@ -56,14 +56,14 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if let Command::Doctor(wanted) = &args.command {
-        // Before anything is made or put right: it looks at things as they are.
+        // Before directories are created or modes corrected: it reports the present state.
         let context = unprepared(&args)?;
         let running = launch::running(&context).await;
         let patient = DoctorContext { places: &context.places, environment: &context.environment, directory: &context.directory };
         return Ok(cli::doctor(wanted, running, patient, &mut Screen::standard()).await);
     }
     if args.standalone && !matches!(args.command, Command::Client(_) | Command::Stdio(_)) {
-        return Err(Failure::Usage("--standalone is for commands that ask a daemon, and for stdio".to_owned()));
+        return Err(Failure::Usage("--standalone is for commands that use a daemon, and for stdio".to_owned()));
     }
     let context = context(&args)?;
     let tell = |line: &str| Screen::standard().status(line);
@@ -103,11 +103,11 @@ fn not_listening(error: network::Error) -> Failure {
     }
 }
 
-/// A daemon that was started by whoever needed it: nobody reads what it says but the one who waits for its start.
+/// Runs a detached daemon. Its messages go to the process that waits for its start.
 async fn run_detached(args: Args) -> Result<Exit, Failure> {
-    let context = context(&args).inspect_err(|failure| launch::say_cannot(&failure.to_string(), failure.hint()))?;
+    let context = context(&args).inspect_err(|failure| launch::report_problem(&failure.to_string(), failure.hint()))?;
     if let Err(error) = launch::serve_detached(context).await {
-        launch::say_failed(&error);
+        launch::report_failure(&error);
         return Ok(Exit::Unavailable);
     }
     Ok(Exit::Done)
@@ -116,19 +116,19 @@ async fn run_detached(args: Args) -> Result<Exit, Failure> {
 fn context(args: &Args) -> Result<LaunchContext, Failure> {
     let context = unprepared(args)?;
     context.places.create().map_err(|error| unavailable(&daemon::Error::Places(error).into()))?;
-    // A relay has nothing to tell that its daemon does not tell.
+    // The notices of a relay are its daemon's.
     if args.standalone || !matches!(args.command, Command::Stdio(_)) || args.log_level.is_some() {
         logging::start(&context.places.data, args.log_level.map(cli::LogLevel::word));
     }
     Ok(context)
 }
 
-/// The same before anything is made.
+/// The context before directories are created.
 fn unprepared(args: &Args) -> Result<LaunchContext, Failure> {
-    #[expect(clippy::disallowed_methods, reason = "the one place: where the user or the client has started us")]
+    #[expect(clippy::disallowed_methods, reason = "the only place: the directory in which the user or the client started the process")]
     let process = std::env::current_dir().map_err(|error| Failure::Usage(format!("the current directory cannot be used: {error}")))?;
     let directory = args.directory(&process)?;
-    // Variables that are not text have no place in JSON.
+    // Variables that are not UTF-8 cannot be sent as JSON.
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
     environment.extend(args.command.recording().into_iter().flat_map(|recording| recording.variables(&directory)));
@@ -139,5 +139,5 @@ fn unprepared(args: &Args) -> Result<LaunchContext, Failure> {
 }
 
 fn unavailable(error: &Error) -> Failure {
-    Failure::Unavailable(error.told(), error.hint())
+    Failure::Unavailable(error.with_causes(), error.hint())
 }

@@ -1,5 +1,5 @@
-//! The files in `schema/` are what the tables say, they are valid, and the contract keeps to the restricted set
-//! of shapes from which clients in any language can be generated.
+//! The files in `schema/` match the tables and are valid, and the contract uses only shapes from which clients in any
+//! language can be generated.
 
 use std::{collections::HashSet, fs, path::PathBuf};
 
@@ -58,7 +58,7 @@ fn two_runs_give_the_same_bytes() {
 fn the_openrpc_document_fits_the_meta_schema() {
     let mut meta_schema = read_json("tests/data/openrpc/openrpc-meta-schema.json");
     let mut json_schema = read_json("tests/data/openrpc/json-schema-meta-schema.json");
-    // Both name a dialect of their own, which is draft 7.
+    // Both declare their own dialect, which is draft 7.
     for schema in [&mut meta_schema, &mut json_schema] {
         schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     }
@@ -151,8 +151,7 @@ fn summaries_are_one_sentence_and_routes_are_unique() {
 
 // ---- the shapes
 
-/// The types that accept two shapes. Each is a thing that people write by hand, where the short form is by far
-/// the commonest.
+/// The types that accept two shapes. Users write them by hand, mostly in the short form.
 const TWO_SHAPES: &[&str] = &[
     "SessionPromptParams.parts",
     "SessionSubmitParams.parts",
@@ -166,7 +165,7 @@ const TWO_SHAPES: &[&str] = &[
 fn type_names_are_unique() {
     let contract = generated("schema/schema.json");
     for name in contract["$defs"].as_object().unwrap().keys() {
-        // The generator tells types of the same name apart by a number.
+        // The generator adds a number to types with the same name.
         assert!(!name.ends_with(|last: char| last.is_ascii_digit()), "two types are called {}", name.trim_end_matches(char::is_numeric));
         assert!(
             name.starts_with(|first: char| first.is_ascii_uppercase()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric()),
@@ -175,7 +174,7 @@ fn type_names_are_unique() {
     }
 }
 
-/// Generated clients make arguments of them.
+/// Generated clients turn them into arguments.
 #[test]
 fn params_may_be_names_in_any_language() {
     let reserved = [
@@ -252,7 +251,7 @@ fn has_one_shape(schema: &Value) -> bool {
     string_enum || tagged
 }
 
-/// Calls back for the schema and all schemas inside it, with the path of properties that leads there.
+/// Visits the schema and all schemas within it, with the property path of each.
 fn for_each_schema(place: &str, schema: &Value, callback: &mut impl FnMut(&str, &Value)) {
     callback(place, schema);
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {

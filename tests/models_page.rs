@@ -1,4 +1,4 @@
-//! The tables of `docs/models.md` are what the catalogue says.
+//! The tables of `docs/models.md` match the catalogue.
 
 use std::{fmt::Write as _, fs};
 

@@ -1,5 +1,5 @@
-//! What the README and the pages in `docs/` show is what happens: the conversation is held with the real executable, the
-//! settings are accepted, and the files and methods that they name exist.
+//! The README and the pages in `docs/` are correct: the conversation is run with the real executable, the settings are
+//! accepted, and the named files and methods exist.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use std::{
 use polytree_protocol::{config::Config, methods::METHODS};
 use serde_json::Value;
 
-/// Longer than anything here takes; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A generous timeout, which only a hang reaches.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The directory of the README's example.
 const EXAMPLE: &str = "/home/ann/project";
@@ -91,19 +91,19 @@ fn the_conversation_takes_place() {
     reader.join().unwrap();
 }
 
-/// Takes messages until one is as expected. Answers and events may overtake each other; the README leaves out many
-/// events and many fields.
+/// Reads messages until one is as expected. Answers and events may overtake each other; the README omits many events and
+/// fields.
 fn wait_for(expected: &Value, arrived: &mut Vec<Value>, receiver: &mpsc::Receiver<Value>, names: &mut BTreeMap<String, String>) {
     let mut next = 0;
-    // Not for each message: heartbeats never end.
-    let deadline = Instant::now() + PATIENCE;
+    // In total, not for each message: heartbeats never end.
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         while next < arrived.len() {
             let mut found = names.clone();
             if fits(expected, &arrived[next], &mut found) {
                 *names = found;
                 let is_event = arrived.remove(next).get("id").is_none();
-                // Events keep their order, so those before this one are left out by the README.
+                // Events are ordered, so the README omits those before this one.
                 let mut index = 0;
                 arrived.retain(|message| {
                     index += 1;
@@ -120,7 +120,7 @@ fn wait_for(expected: &Value, arrived: &mut Vec<Value>, receiver: &mpsc::Receive
     }
 }
 
-/// Whether everything that is expected is there. A short id such as `ses_1` stands for the same id everywhere.
+/// Whether the message contains everything that is expected. A short id such as `ses_1` matches one id everywhere.
 fn fits(expected: &Value, actual: &Value, names: &mut BTreeMap<String, String>) -> bool {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => {
@@ -155,7 +155,7 @@ fn the_settings_are_accepted() {
     }
 }
 
-/// A home whose daemon ends with it.
+/// A home directory whose daemon is stopped at the end.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -166,7 +166,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // It says itself what is wrong; the test has its own matter.
+        // The command prints its own errors; they are not the subject of the test.
         let _ = command(env!("CARGO_BIN_EXE_polytree"), self.path()).args(["stop", "--now"]).env("HOME", self.path()).status();
     }
 }
@@ -200,7 +200,7 @@ fn the_files_and_methods_that_they_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
     for page in pages() {
-        // Blocks of code have backticks of their own.
+        // Code blocks contain other backticks.
         let prose: String = page.split("```").step_by(2).collect();
         for word in prose.split('`').skip(1).step_by(2) {
             let folders = ["src/", "protocol/", "schema/", "tests/", "docs/", "editors/", "clients/", "benches/"];

@@ -1,5 +1,5 @@
-// The page: brings the daemon's state and the elements together. The address's fragment names the chosen session; a
-// token in it is taken out at once.
+// The page: connects the daemon's state with the elements. The fragment of the address contains the chosen session; a
+// token in it is removed immediately.
 /** @import { AnyEvent, Session } from 'polytree' */
 import { Asks } from './asks.js'
 import * as dialogs from './dialogs.js'
@@ -28,7 +28,7 @@ const asks = new Asks(model, async (permission, response, message) => {
   try {
     await follower.call('permission.reply', { sessionID, permissionID, response, message })
   } catch (error) {
-    // Somebody else was faster, or the turn is over: the event takes the question away.
+    // Another client was faster, or the turn has ended: the event removes the question.
     if (!(error instanceof RpcError) || !['conflict', 'not_found'].includes(error.kind)) throw error
     model.permissions.delete(permissionID)
     asks.draw()
@@ -117,7 +117,7 @@ function placeOf(session) {
   return facts.filter(Boolean).join(' · ')
 }
 
-/** Tells what happens to those who cannot see it. @param {AnyEvent} event */
+/** Announces events to screen readers. @param {AnyEvent} event */
 function news(event) {
   if (event.type === 'permission.asked') announce(`Question: ${event.properties.title}`)
   else if (event.sessionID !== chosen) return
@@ -138,7 +138,7 @@ async function readSessions(params) {
   model.addSessions(sessions)
 }
 
-/** The last session in the daemon's order that is here. */
+/** The last loaded session in the daemon's order. */
 function oldest() {
   const all = [...model.sessions.values()].sort((a, b) => a.time.updated - b.time.updated || (a.id < b.id ? -1 : 1))
   return all[0]?.id
@@ -257,7 +257,7 @@ function askForToken(text) {
   byId('token').focus()
 }
 
-/** Takes token and session out of the address; only the session stays there. */
+/** Reads token and session from the address, and removes the token. */
 function readAddress() {
   const fragment = new URLSearchParams(location.hash.slice(1))
   const token = fragment.get('token')

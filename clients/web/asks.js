@@ -1,4 +1,4 @@
-// Open questions: those of the chosen session and of its children to be answered, all others as one line with the way to them.
+// Open questions: those of the chosen session and its children with buttons, all others as one line with links.
 /** @import { Permission } from 'polytree' */
 /** @import { Model } from './model.js' */
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
@@ -57,7 +57,7 @@ export class Asks {
     this.#badge.hidden = open.length === 0
     say(this.#badge, counted(open.length, 'question'))
     document.title = open.length ? `(${open.length}) polytree` : 'polytree'
-    // Who answers by keyboard goes on with the next question, or back to writing.
+    // After an answer by keyboard the focus moves to the next question, or back to the prompt.
     if (hadFocus && !this.#list.contains(document.activeElement)) {
       if (here.length) this.focus()
       else byId('prompt').focus()
@@ -128,7 +128,7 @@ export class Asks {
   }
 }
 
-/** What is about to happen: the command and where it works, the change, the patterns. @param {Permission} permission */
+/** The subject of a question: the command and its directory, the change, the patterns. @param {Permission} permission */
 function detail({ type, metadata, patterns }) {
   const { command, diff, filePath, workdir, directories, understood } = /** @type {Record<string, unknown>} */ (metadata ?? {})
   if (typeof diff === 'string' && diff) return [diffView(exact(diff), Infinity)]

@@ -1,8 +1,8 @@
-// JSON-RPC over one WebSocket: calls with answers, and notifications. It lives until the socket closes; who wants
-// another one opens it (follow.js).
+// JSON-RPC over one WebSocket: calls with answers, and notifications. It ends when the socket closes; follow.js opens the
+// next one.
 /** @import { Methods, AnyEvent } from 'polytree' */
 
-/** A call that the daemon has refused, or that its connection did not survive (`kind` is then `disconnected`). */
+/** The error of a call: from the daemon, or `disconnected` if the connection was lost. */
 export class RpcError extends Error {
   /**
    * @param {string} message
@@ -17,10 +17,10 @@ export class RpcError extends Error {
   }
 }
 
-// The daemon says something every 10 seconds; when it has been silent this long, the line is dead.
+// The daemon sends a heartbeat every 10 seconds; after this time without one the connection is lost.
 const SILENCE = 25_000
 
-/** Where the WebSocket is: beside the page, wherever a proxy has put that. */
+/** The address of the WebSocket, relative to the page, also behind a proxy. */
 export function socketAddress() {
   const address = new URL('./', location.href)
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
@@ -84,7 +84,7 @@ export class Connection {
   }
 
   /**
-   * Opens the one stream of events.
+   * Opens the subscription to events.
    * @param {number} since
    */
   async subscribe(since) {
@@ -93,7 +93,7 @@ export class Connection {
 
   close() {
     this.#socket.close()
-    // A dead line may keep the closing handshake waiting for minutes.
+    // On a lost connection the closing handshake may take minutes.
     this.#ended()
   }
 
@@ -102,7 +102,7 @@ export class Connection {
     this.#heard = Date.now()
     const message = JSON.parse(text)
     if (message.method === 'event') {
-      // Events may overtake the answer that tells the subscription's number.
+      // Events may overtake the answer with the subscription's number.
       if (this.#subscription < 0 || message.params.subscription === this.#subscription) this.onEvent(message.params.result)
       return
     }

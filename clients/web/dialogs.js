@@ -1,4 +1,4 @@
-// Dialogs: a new session, the daemon and who is connected, a project with its trust and grants, names, keys.
+// Dialogs: a new session, the daemon and its clients, a project with its trust and grants, names, keys.
 /** @import { Diagnosis, Session } from 'polytree' */
 /** @import { Follower } from './follow.js' */
 /** @import { Model } from './model.js' */
@@ -7,7 +7,7 @@ import { fill, h, say } from './dom.js'
 import { ago, messageOf, newId, shortPath, size } from './format.js'
 
 /**
- * Opens a dialog. `act` makes it a form; a failure is told in it and it stays open.
+ * Opens a dialog. `act` makes it a form; after an error it shows the message and stays open.
  * @param {string} title
  * @param {Child[]} content
  * @param {{ label: string, kind?: string, act: () => Promise<void> }} [action]

@@ -1,10 +1,10 @@
-// Elements without markup in strings: what comes from the daemon only ever becomes a text node or a property.
+// Creates elements without markup in strings: data of the daemon only becomes text nodes or properties.
 
 /** @typedef {Node | string | number | null | undefined | false | (Node | string)[]} Child */
 
 /**
- * Makes an element. Properties that begin with `on` are listeners, `class` and everything with a dash or without a
- * property of that name are attributes; `null`, `undefined` and `false` are left out.
+ * Creates an element. Properties that begin with `on` are listeners; `class`, names with a dash, and names without a
+ * property are attributes; `null`, `undefined` and `false` are omitted.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
  * @param {Record<string, any>} [properties]
@@ -41,7 +41,7 @@ export function fill(element, ...children) {
 }
 
 /**
- * Sets the text where it differs, so that nothing is laid out again for nothing.
+ * Sets the text if it differs, to avoid a layout without a change.
  * @param {Node} node
  * @param {string} text
  */
@@ -62,7 +62,7 @@ export function byId(id) {
 }
 
 /**
- * Makes the children of `parent` be `wanted`, in this order, moving as few as possible and keeping the focus.
+ * Sets the children of `parent` to `wanted`, in this order, moving as few as possible and keeping the focus.
  * @param {Element} parent
  * @param {Element[]} wanted
  */
@@ -81,7 +81,7 @@ export function arrange(parent, wanted) {
 const due = new Map()
 
 /**
- * Draws at the next frame, once however often it was asked for.
+ * Draws at the next frame, once for any number of requests.
  * @param {object} key
  * @param {() => void} draw
  */

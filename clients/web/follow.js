@@ -1,14 +1,14 @@
-// Keeps the model up to date over whatever happens to the connection: opens it again, reads the lists, and goes on
-// with the events after the last one seen, so that nothing is lost and nothing comes twice.
+// Keeps the model up to date across connections: reconnects, reads the lists, and continues with the events after the
+// last one, so that none is lost or repeated.
 /** @import { AnyEvent, Methods, ServerInfoResult } from 'polytree' */
 import { Connection, RpcError } from './connection.js'
 import { Model } from './model.js'
 
 /** @typedef {'connecting' | 'live' | 'lost' | 'refused'} LinkState */
 
-/** How many sessions are read at once. */
+/** The number of sessions per request. */
 export const SESSIONS = 200
-/** How many messages are read at once. */
+/** The number of messages per request. */
 export const MESSAGES = 50
 // Replaying more events than this takes longer than reading everything again.
 const LONG_GAP = 20_000
@@ -26,7 +26,7 @@ export class Follower {
   /** @type {{ wake: () => void, timer: number } | null} */
   #pause = null
   #token = ''
-  /** Raised by every `start`, so that an older loop ends. */
+  /** Incremented by each `start`, so that an older loop ends. */
   #generation = 0
   /** @type {(() => void)[]} */
   #waiters = []
@@ -35,7 +35,7 @@ export class Follower {
   /** @type {ServerInfoResult | null} */
   info = null
   connectionID = 0
-  /** Why the state is `refused`, for people. */
+  /** Why the state is `refused`, for the user. */
   refusal = ''
   directory = ''
   onState = () => {}
@@ -52,7 +52,7 @@ export class Follower {
     void this.#run(++this.#generation)
   }
 
-  /** Tries again now instead of when the pause is over. */
+  /** Retries now instead of after the delay. */
   hurry() {
     this.#delay = FIRST_DELAY
     this.#pause?.wake()
@@ -70,7 +70,7 @@ export class Follower {
   }
 
   /**
-   * A call that may be repeated without harm, because it only reads or names what it makes: it outlives connections.
+   * An idempotent call, which only reads or has an id of its own: it is repeated after a reconnect.
    * @template {keyof Methods} M
    * @param {M} method
    * @param {Methods[M]['params']} params
@@ -145,7 +145,7 @@ export class Follower {
     this.connectionID = hello.connectionID
     this.directory = hello.directory ?? ''
     const gap = this.#cursor === null ? -1 : hello.cursor - this.#cursor
-    // A daemon that is behind what we have seen has another store.
+    // A daemon with a smaller cursor than the last event has another store.
     let fresh = gap < 0 || gap > LONG_GAP
     if (!fresh) {
       try {
@@ -185,7 +185,7 @@ export class Follower {
     if (incomplete?.size) void this.#complete()
   }
 
-  /** Reads the messages again that events could not carry whole. */
+  /** Reads the messages again whose texts were too long for events. */
   async #complete() {
     const history = this.model.history
     if (!history) return
@@ -196,7 +196,7 @@ export class Follower {
         const params = { sessionID: history.sessionID, messageID }
         await history.read(() => this.callUntilAnswered('session.message', params), (message) => history.replace(message))
       } catch (error) {
-        // Gone in the meantime: its removal is told by an event.
+        // Removed meanwhile; there is an event for this.
         if (!(error instanceof RpcError)) throw error
       }
     }
@@ -212,7 +212,7 @@ export class Follower {
     if (history) await this.#readPage(history, undefined)
   }
 
-  /** Reads the messages before those that are there. */
+  /** Reads the messages before the loaded ones. */
   async older() {
     const history = this.model.history
     if (history?.loaded && history.more) await this.#readPage(history, history.entries[0]?.info.id)
@@ -225,7 +225,7 @@ export class Follower {
     if (this.model.history === history) this.model.onHistory()
   }
 
-  /** Queues are told by events only, so those of the sessions at work are looked up in the log. @param {Connection} connection */
+  /** Queues are only in events, so those of busy sessions are read from the log. @param {Connection} connection */
   async #readQueues(connection) {
     for (const sessionID of this.model.sessions.keys()) {
       if (this.model.status(sessionID).type === 'idle') continue
@@ -237,7 +237,7 @@ export class Follower {
     }
   }
 
-  /** The browser does not tell why a WebSocket was refused; an ordinary request does. */
+  /** Browsers do not report why a WebSocket was refused, so this sends an ordinary request. */
   async #whyRefused() {
     try {
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'server.info' })

@@ -1,4 +1,4 @@
-// How things are written for people, and how ids are made. No state, no elements.
+// Formats values for users, and creates ids. No state, no elements.
 
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
@@ -15,7 +15,7 @@ export function newId(prefix, now = Date.now()) {
 }
 
 /**
- * The end of a path, which tells most in little room.
+ * The end of a path, its most specific part.
  * @param {string} path
  * @param {number} [names]
  */

@@ -1,14 +1,13 @@
-// The messages of one session as the page knows them: what was read, and the events since. No elements, no network.
+// The messages of one session: the last read, and the events since. No elements, no network.
 //
-// Every message carries the cursor up to which it is known, from the snapshot it was read in or the last event that
-// changed it; an event up to that cursor is already contained and dropped. So a replay doubles nothing, and events
-// that arrive while messages are being read are kept and tried again afterwards.
+// Each message has the cursor of its state, from its snapshot or its last event; older events are already contained in it
+// and dropped. So a replay repeats nothing, and events that arrive during a read are kept and applied afterwards.
 /** @import { AnyEvent, Message, MessageWithParts, Part } from 'polytree' */
 
 /** @typedef {{ info: Message, parts: Part[], cursor: number, output: Map<string, string> }} Entry */
 
 /**
- * Puts a mark where a text is too long for an event and has changed since; says whether there was one.
+ * Marks texts that are too long for an event; returns whether there were any.
  * @param {any} value
  * @returns {boolean}
  */
@@ -32,10 +31,10 @@ export class History {
   /** @type {AnyEvent[]} */
   #kept = []
   #reading = 0
-  /** The newest reading: a message that it did not contain was not there, or stands on an older page. */
+  /** The cursor of the newest read: a message that it did not contain did not exist, or is on an older page. */
   #floor = 0
   loaded = false
-  /** There are older messages than those here. */
+  /** There are older messages that are not loaded. */
   more = false
   /** Messages to be drawn again. @type {Set<string>} */
   changed = new Set()
@@ -53,7 +52,7 @@ export class History {
   }
 
   /**
-   * Runs a read of messages; events that come meanwhile are tried again when it has ended.
+   * Reads messages; events that arrive meanwhile are applied afterwards.
    * @template T
    * @param {() => Promise<T>} read
    * @param {(result: T) => void} take
@@ -72,7 +71,7 @@ export class History {
   }
 
   /**
-   * Takes a page of messages that stands before all that are here.
+   * Adds a page of messages before the loaded ones.
    * @param {MessageWithParts[]} messages
    * @param {boolean} more whether there are still older ones
    */
@@ -89,7 +88,7 @@ export class History {
   }
 
   /**
-   * Takes one message that was read again. One older than what is known asks for another reading.
+   * Replaces one message that was read again. If it is older than the known state, it is read once more.
    * @param {MessageWithParts} message
    */
   replace(message) {
@@ -103,7 +102,7 @@ export class History {
     this.changed.add(message.info.id)
   }
 
-  /** Forgets the oldest messages: they can be read again. @param {number} keep how many stay */
+  /** Drops the oldest messages; they can be read again. @param {number} keep how many stay */
   trim(keep) {
     for (const entry of this.entries.splice(0, Math.max(0, this.entries.length - keep))) {
       this.#byId.delete(entry.info.id)
@@ -176,7 +175,7 @@ export class History {
    */
   #append(info, cursor, long) {
     const first = this.entries[0]
-    // A message on a page that is not here is read with that page.
+    // A message on a page that is not loaded is read with that page.
     if (cursor <= this.#floor || (this.more && first && info.time.created < first.info.time.created)) return
     const entry = { info, parts: [], cursor, output: new Map() }
     this.entries.push(entry)

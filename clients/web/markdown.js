@@ -9,11 +9,11 @@ import { h } from './dom.js'
 /** @typedef {{ kind: Kind, lines: string[] }} Block */
 /** @typedef {string | Node} Inline */
 
-/** Lists and quotes inside each other; what is deeper is shown as it stands. */
+/** The limit of nested lists and quotes; deeper ones are shown as text. */
 const MOST_NESTED = 12
-/** Emphasis that is open at the same time; the oldest gives way. */
+/** The limit of open emphasis; the oldest is dropped. */
 const MOST_OPEN = 32
-/** A line with more cells is no table. */
+/** The limit of cells; a line with more is not a table. */
 const MOST_CELLS = 200
 
 const FENCE = /^( *)(`{3,}|~{3,})([^`]*)$/
@@ -135,7 +135,7 @@ function paragraphEnd(lines, at) {
     if (isBlank(line)) return end
     if (UNDERLINE.test(line)) return end + 1
     const kind = kindOf(lines, end)
-    // "in the year\n1984. What a year" is no list.
+    // "in the year\n1984. What a year" is not a list.
     const isList = kind === 'list' && /^ *(?:[-*+]|1[.)]) /.test(line)
     if (isList || (kind !== 'list' && kind !== 'paragraph')) return end
   }
@@ -334,7 +334,7 @@ function linksOf(text, spans) {
       const target = from !== undefined && text[at + 1] === '(' ? matchAt(TARGET, text, at + 1) : null
       if (from === undefined || !target) continue
       links.set(from, { close: at, end: at + 1 + target[0].length, url: target[1] ?? '' })
-      // A link is in no other link.
+      // Links are not nested.
       open.length = 0
     }
   }
@@ -389,7 +389,7 @@ export function inline(text) {
     } else if (sign === '[' || sign === '!') {
       const bracket = sign === '!' ? at + 1 : at
       const link = links.get(bracket)
-      // A picture is not loaded: it is a link to it.
+      // Images are not loaded, but shown as links.
       if (link) begin('[', 1, link.close, link.url)
       else put(text.slice(at, bracket + 1))
       at = bracket + 1

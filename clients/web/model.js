@@ -1,5 +1,5 @@
-// What the page knows of the daemon: projects, sessions, who works, what waits, and the chosen session's messages.
-// Pure: events and answers in, `on...` calls out. No elements, no network.
+// The page's model of the daemon: projects, sessions, statuses, open questions, and the chosen session's messages. Pure:
+// takes events and answers, and calls `on...`. No elements, no network.
 /** @import { AnyEvent, Permission, Project, Session, SessionStatus } from 'polytree' */
 import { History } from './history.js'
 
@@ -21,9 +21,9 @@ export class Model {
   permissions = new Map()
   /** The chosen session. @type {History | null} */
   history = null
-  /** Up to here the lists are known from a reading. */
+  /** The cursor of the last read of the lists. */
   #listed = 0
-  /** There are more sessions than were read. */
+  /** There are more sessions. */
   moreSessions = false
 
   /** Sessions, projects, status, queues have changed. */
@@ -46,7 +46,7 @@ export class Model {
   }
 
   /**
-   * Takes lists that were read at or after `cursor`; events up to it say nothing new about them.
+   * Sets lists that were read at or after `cursor`; earlier events are already contained.
    * @param {Lists} lists
    * @param {number} cursor
    */
@@ -123,7 +123,7 @@ export class Model {
         break
       }
       case 'permission.asked':
-        // Questions always come whole: their text does not change.
+        // Questions are always complete: their texts do not change.
         this.permissions.set(event.properties.id, /** @type {Permission} */ (event.properties))
         this.onAsks()
         break

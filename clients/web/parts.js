@@ -7,11 +7,11 @@ import { drawMarkdown } from './markdown.js'
 
 /** @typedef {{ element: HTMLElement, draw: (part: any, entry: Entry) => void }} PartView */
 
-// A longer text is cut until somebody asks for all of it.
+// Longer texts are truncated until the user expands them.
 const SHOWN = 20_000
 
 /**
- * The view of a part; null for those that tell people nothing.
+ * The view of a part; null for parts that are not shown.
  * @param {Part} part
  * @param {Entry} entry
  * @returns {PartView | null}
@@ -124,7 +124,7 @@ function toolCall() {
       say(name, part.tool)
       say(title, titleOf(part))
       say(time, 'time' in state && state.time.end ? duration(state.time.end - state.time.start) : '')
-      // What is folded is not made before it is opened: a long session stays light.
+      // Folded content is created when it is opened, to keep long sessions small.
       drawBody = () => drawTool(body, part, entry.output.get(part.id) ?? '')
       if (element.open) drawBody()
     },

@@ -1,5 +1,5 @@
-// Writing to the chosen session: text, files, agent and model. What was sent arrives once, over lost connections too,
-// because the page gives the message its id. What is being written outlives a reload.
+// The prompt of the chosen session: text, files, agent and model. A prompt arrives exactly once, also across reconnects,
+// because the page creates the message's id. Drafts survive a reload.
 /** @import { Agent, Config, ModelRef, PartInput, ProviderListResult, SessionSubmitParams } from 'polytree' */
 /** @import { Entry } from './history.js' */
 /** @import { Follower } from './follow.js' */
@@ -9,7 +9,7 @@ import { messageOf, newId, size } from './format.js'
 
 /** @typedef {{ name: string, mime: string, url: string, bytes: number }} Attached */
 
-// A message may have 32 MiB, and base64 makes three bytes into four.
+// The limit of a message is 32 MiB, and base64 encodes three bytes as four.
 const MOST = 20 * 1024 * 1024
 
 export class Prompt {
@@ -28,7 +28,7 @@ export class Prompt {
   #offered = ''
   /** @type {{ agents: Agent[], providers: ProviderListResult | null, config: Config | null }} */
   #offer = { agents: [], providers: null, config: null }
-  /** What the user has chosen for the next prompt; empty: what the daemon would take. */
+  /** The user's choice for the next prompt; empty: the daemon's default. */
   #picked = { agent: '', model: '' }
 
   /**
@@ -245,7 +245,7 @@ function select(list, value) {
 
 /** @param {File} file @returns {Promise<string>} */
 function dataAddress(file) {
-  // Browsers call program text by many names; all of it is text to the model.
+  // Browsers have many media types for source code; for the model all are text.
   const isText = file.type.startsWith('text/') || /^application\/(json|xml|javascript|x-sh|toml|x-yaml)$/.test(file.type) || file.type === ''
   const blob = isText ? new Blob([file], { type: 'text/plain' }) : file
   return new Promise((resolve, reject) => {

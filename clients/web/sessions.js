@@ -1,4 +1,4 @@
-// The list of all sessions of all projects: what each is about, where it is, and what it does right now.
+// The list of the sessions of all projects: title, directory, and status.
 /** @import { Session } from 'polytree' */
 /** @import { Model } from './model.js' */
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
@@ -35,7 +35,7 @@ export class SessionList {
     this.#list.addEventListener('keydown', (event) => this.#move(event))
     this.#search.addEventListener('keydown', (event) => {
       if (event.key !== 'ArrowDown' && event.key !== 'Enter') return
-      // What was typed just now may not have been drawn yet.
+      // The last input may not be drawn yet.
       this.#draw()
       if (event.key === 'ArrowDown') this.#list.querySelector('a')?.focus()
       else this.#list.querySelector('a')?.click()

@@ -1,5 +1,5 @@
-// The messages of the chosen session. Only what has changed is drawn, once in a frame; the view follows the end as long
-// as the reader is there, and holds still otherwise.
+// The messages of the chosen session. Draws only changes, once per frame; the view follows the end while it is visible,
+// and does not move otherwise.
 /** @import { Entry, History } from './history.js' */
 /** @import { Model } from './model.js' */
 /** @import { PartView } from './parts.js' */
@@ -9,9 +9,9 @@ import { failure, partView } from './parts.js'
 
 /** @typedef {{ element: HTMLElement, body: HTMLElement, foot: HTMLElement, parts: Map<string, PartView | null> }} MessageView */
 
-// Near enough to the end to be meant to follow it.
+// The distance to the end within which the view follows it.
 const AT_END = 60
-// While the reader follows the end, no more messages than this stay in the page.
+// The limit of messages in the page while the view follows the end.
 const KEPT = 300
 
 export class Transcript {
@@ -42,9 +42,9 @@ export class Transcript {
       this.#older.setAttribute('aria-busy', 'true')
       void readOlder().finally(() => this.#older.removeAttribute('aria-busy'))
     })
-    // A countdown to the next attempt has to move by itself.
+    // Updates the countdown to the next attempt.
     setInterval(() => this.#drawState(), 1000)
-    // Messages get their true height only when they come into sight, and the window may change.
+    // Messages get their real height when they become visible, and the window may be resized.
     const sizes = new ResizeObserver(() => this.#follows && this.#scrollToEnd())
     sizes.observe(this.#scroller)
     sizes.observe(this.#list)
@@ -66,7 +66,7 @@ export class Transcript {
 
   #scrolled() {
     const { scrollTop, clientHeight, scrollHeight } = this.#scroller
-    // Only who moves up leaves the end; when things grow below, it is the end that has moved.
+    // Only scrolling up leaves the end; growth below moves the end.
     if (scrollHeight - scrollTop - clientHeight < AT_END) this.#follows = true
     else if (scrollTop < this.#top) this.#follows = false
     this.#top = scrollTop
@@ -78,7 +78,7 @@ export class Transcript {
     if (history !== this.#shown) this.#begin(history)
     if (!history) return
     if (this.#follows && history.entries.length > KEPT + 50) history.trim(KEPT)
-    // Browsers keep what is read in its place by themselves, but not at the very top, and some not at all.
+    // Browsers have scroll anchoring, but not at the top, and some do not have it.
     if (!this.#follows && this.#scroller.scrollTop < 1) this.#scroller.scrollTop = 1
     const anchor = this.#follows ? undefined : this.#anchor()
     for (const id of history.changed) this.#drawMessage(id)
@@ -105,7 +105,7 @@ export class Transcript {
     this.#drawn = false
   }
 
-  /** The first message in sight, and where it is. */
+  /** The first visible message, and its position. */
   #anchor() {
     const edge = this.#scroller.getBoundingClientRect().top
     for (const element of this.#list.children) {
@@ -223,7 +223,7 @@ function drawParts(view, entry) {
 function drawFoot(view, { info }) {
   if (info.role !== 'assistant') return
   const { time, tokens, cost, finish } = info
-  // Steps in the middle of a turn need no summing up.
+  // Intermediate steps need no summary.
   if (!time.completed || finish === 'tool-calls') {
     say(view.foot, '')
     return

@@ -1,10 +1,10 @@
-// A text as it is, with everything that cannot be seen spelled out: what a person is asked to allow must be what is done.
+// Text with escapes for invisible characters: what a user is asked to allow must be what is executed.
 
-// Control, format and unassigned characters, blanks but for the common one, and letters and marks that look like nothing.
+// Control, format and unassigned characters, blanks except the common one, and letters and marks that look blank.
 const UNSEEN = /[\p{C}\p{Z}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu
 
 /**
- * The text with what cannot be seen, and what turns the direction of writing, as `\u{202e}`. Newlines and tabs stay.
+ * The text with invisible characters, and those that change the direction of writing, as `\u{202e}`. Keeps newlines and tabs.
  * @param {string} text
  */
 export function exact(text) {

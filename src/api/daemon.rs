@@ -63,7 +63,7 @@ impl Handler for ServerInfo {
                 .socket()
                 .iter()
                 .map(ToString::to_string)
-                .chain(daemon.listeners.list().into_iter().map(|listener| listener.url))
+                .chain(daemon.listeners.list().into_iter().map(|listener| listener.address))
                 .collect(),
         })
     }

@@ -3,7 +3,7 @@
 use polytree_protocol::{diagnose::Diagnosis, methods::ServerDiagnose};
 
 use crate::{
-    daemon::diagnose::{Asker, diagnose},
+    daemon::diagnose::{Requester, diagnose},
     project::directory,
     rpc::{
         error::Error,
@@ -18,12 +18,12 @@ impl Handler for ServerDiagnose {
             Some(given) => Some(directory::resolved(given).await?),
             None => context.connection.default_directory().and_then(|directory| directory.real().ok()),
         };
-        let asker = Asker {
+        let requester = Requester {
             connection: Some(context.connection.id()),
             directory,
             environment: context.connection.environment(),
             stored: context.daemon.projects.stored_keys(),
         };
-        Ok(diagnose(&context.daemon, &asker).await)
+        Ok(diagnose(&context.daemon, &requester).await)
     }
 }

@@ -1,4 +1,4 @@
-//! The connection to the daemon as commands use it, how a command fails, and with which code the process then exits.
+//! The connection of commands to the daemon, their errors, and exit codes.
 
 use std::process::ExitCode;
 
@@ -11,25 +11,23 @@ use crate::{
     jsonrpc::peer::{self, ErrorObject, Notification, Peer},
 };
 
-/// How a command ended.
+/// The exit of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
     Done,
-    /// Failed; it was told why.
+    /// Failed; the reason was printed.
     Failed,
-    /// Not understood.
+    /// A usage error.
     Usage,
-    /// The daemon cannot be reached or does not serve now.
+    /// The daemon cannot be reached or is not available.
     Unavailable,
     /// A permission was refused.
     Refused,
-    /// Interrupted by the user.
     Interrupted,
 }
 
 impl Exit {
-    /// The number that the shell sees.
+    /// The exit code.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -52,28 +50,28 @@ impl From<Exit> for ExitCode {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What was typed cannot be done.
+    /// A usage error.
     #[error("{0}")]
     Usage(String),
-    /// The daemon refused.
+    /// The daemon returned an error.
     #[error("{0}")]
     Refused(ErrorObject),
-    /// No daemon can be had, and what to do about it.
+    /// There is no daemon; with a hint.
     #[error("{0}")]
     Unavailable(String, Option<String>),
-    /// The daemon has gone.
+    /// The daemon has disconnected.
     #[error("the connection to the daemon was lost")]
     Closed,
-    /// The daemon speaks otherwise.
+    /// The daemon's answer has another shape.
     #[error("the daemon answered in a way that this version does not understand: {0}")]
     Shape(serde_json::Error),
-    /// Something else, and what to do about it.
+    /// Another error, with a hint.
     #[error("{0}")]
     Failed(String, Option<String>),
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] std::io::Error),
-    /// The user does not want it any more.
+    /// The user has interrupted it.
     #[error("interrupted")]
     Interrupted,
 }
@@ -89,7 +87,7 @@ impl From<peer::Error> for Failure {
 }
 
 impl Failure {
-    /// With which code the process ends.
+    /// The exit code of the process.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -101,7 +99,7 @@ impl Failure {
         }
     }
 
-    /// What to do next, where that is known.
+    /// The hint, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
@@ -112,13 +110,13 @@ impl Failure {
         }
     }
 
-    /// Whether it only means that nobody reads the output any more.
+    /// Whether the reader of the output has closed it.
     #[must_use]
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
-    /// The lines that tell a person about it.
+    /// The lines for the user.
     #[must_use]
     pub fn shown(&self) -> String {
         let place = match self {
@@ -137,7 +135,7 @@ impl Failure {
     }
 }
 
-/// A settings file, and the place in it.
+/// A position in a settings file.
 fn position(data: Option<&Value>) -> Option<(&str, String)> {
     let data = data?;
     let file = data.get("file")?.as_str()?;
@@ -146,19 +144,19 @@ fn position(data: Option<&Value>) -> Option<(&str, String)> {
     Some((file, place))
 }
 
-/// The daemon, as one command uses it.
+/// The connection of a command to the daemon.
 pub struct Daemon {
     /// For calls.
     pub peer: Peer,
-    /// What the daemon says by itself.
+    /// The daemon's notifications.
     pub notifications: mpsc::UnboundedReceiver<Notification>,
 }
 
 impl Daemon {
-    /// Calls a method of the contract.
+    /// Calls a method.
     ///
     /// # Errors
-    /// What the daemon answers, or the end of the connection.
+    /// The daemon's error, or the end of the connection.
     pub async fn request<M: Method>(&self, params: &M::Params) -> Result<M::Result, Failure> {
         Ok(self.peer.request::<M>(params).await?)
     }

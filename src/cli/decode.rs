@@ -1,5 +1,5 @@
-//! Notifications of a subscription as typed events. Long texts that were left out of an event are fetched; what came
-//! after such a snapshot and is contained in it is skipped.
+//! Decodes notifications of a subscription to typed events. Fetches long texts that an event omits, and skips later events
+//! that such a snapshot already contains.
 
 use std::collections::HashMap;
 
@@ -19,14 +19,14 @@ use crate::jsonrpc::peer::{ErrorObject, Notification};
 /// Decodes the events of one subscription.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// Parts that were fetched, and the cursor up to which their events are contained in what was fetched.
+    /// Fetched parts, each with the cursor of the last event that it contains.
     fetched: HashMap<PartId, u64>,
 }
 
-/// The event of a notification as it stands on the wire; `None` for other notifications.
+/// The event of a notification in its wire form; `None` for other notifications.
 ///
 /// # Errors
-/// When the notification says that the subscription has ended.
+/// If the notification is the end of the subscription.
 pub fn event(notification: Notification) -> Result<Option<Value>, Failure> {
     let Value::Object(mut params) = notification.params else { return Ok(None) };
     if notification.method != "event" {
@@ -39,10 +39,10 @@ pub fn event(notification: Notification) -> Result<Option<Value>, Failure> {
 }
 
 impl Decoder {
-    /// The event with its type; `None` for one that is not known here or already contained in what was told.
+    /// The typed event; `None` if it is unknown, or contained in a fetched part.
     ///
     /// # Errors
-    /// When something must be fetched and cannot be.
+    /// If a text cannot be fetched.
     pub async fn decode(&mut self, event: Value, daemon: &Daemon) -> Result<Option<EventPayload>, Failure> {
         let Ok(event) = serde_json::from_value::<Event>(event) else { return Ok(None) };
         if let Some(id) = part_id(&event.properties)
@@ -79,10 +79,10 @@ impl Decoder {
                     (at("/id").and_then(|id| PermissionId::parse(id).ok()), at("/sessionID").and_then(|id| SessionId::parse(id).ok()));
                 let open =
                     daemon.request::<PermissionList>(&PermissionListParams { session_id, ..PermissionListParams::default() }).await?;
-                // When it is not open any more, somebody has answered it.
+                // If it is not open any more, another client has answered it.
                 Ok(open.into_iter().find(|question| Some(&question.id) == id.as_ref()).map(EventPayload::PermissionAsked))
             }
-            // Of other events the long texts are of no interest here.
+            // The long texts of other events are not needed here.
             _ => {
                 let mut properties = event.properties;
                 blank_references(&mut properties);
@@ -101,7 +101,7 @@ fn part_id(properties: &Value) -> Option<PartId> {
     PartId::parse(id).ok()
 }
 
-/// Whether a value stands for a text that was left out.
+/// Whether a value is the placeholder of an omitted text.
 fn is_reference(value: &Value) -> bool {
     value.as_object().is_some_and(|fields| {
         fields.len() == 2 && fields.get("ref").is_some_and(Value::is_string) && fields.get("bytes").is_some_and(Value::is_u64)

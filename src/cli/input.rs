@@ -1,5 +1,5 @@
-//! What a person gives to a running command: answers at the terminal, text through a pipe, interrupts. Threads that
-//! wait for input are left to the end of the process: there is no other way out of a read from a terminal.
+//! The user's input to a running command: answers at the terminal, text from a pipe, interrupts. Threads that wait for
+//! input end with the process, because a read from a terminal cannot be cancelled.
 
 use std::{
     fs::File,
@@ -9,14 +9,14 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-/// A longer text through a pipe is refused.
+/// The size limit of text from a pipe.
 const MAX_PIPED_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Everything that can come in.
+/// All inputs.
 pub struct Input {
     /// Lines typed at the controlling terminal; `None` without one.
     pub typed: Option<Typed>,
-    /// A pipe or a file at the standard input.
+    /// A pipe or a file as the standard input.
     pub piped: Piped,
     /// Ctrl-C.
     pub interrupts: Interrupts,
@@ -30,7 +30,7 @@ impl Input {
     }
 }
 
-/// Lines that a person types. A line is read only when it is asked for.
+/// Lines that the user types. A line is read only on request.
 pub struct Typed {
     requests: Option<blocking::Sender<oneshot::Sender<()>>>,
     lines: mpsc::UnboundedReceiver<Option<String>>,
@@ -38,7 +38,7 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// The controlling terminal, also when the standard input is something else.
+    /// The controlling terminal, also if the standard input is something else.
     #[must_use]
     pub fn terminal() -> Option<Self> {
         let terminal = if io::stdin().is_terminal() { None } else { Some(open_terminal()?) };
@@ -48,7 +48,7 @@ impl Typed {
             let mut reader = terminal.map(BufReader::new);
             while let Ok(ready) = wanted.recv() {
                 forget_typed_ahead();
-                // Who asked may have given up.
+                // The request may have been dropped.
                 let _ = ready.send(());
                 let mut line = String::new();
                 let read = match &mut reader {
@@ -65,32 +65,32 @@ impl Typed {
         Some(Self { requests: Some(requests), lines, reading: false })
     }
 
-    /// Lines from elsewhere; `None` is the end of input.
+    /// Lines from another source; `None` is the end of input.
     #[must_use]
     pub fn scripted(lines: mpsc::UnboundedReceiver<Option<String>>) -> Self {
         Self { requests: None, lines, reading: false }
     }
 
-    /// Begins to wait for a line: what is typed from now on belongs to it, what was typed before does not.
+    /// Starts to read a line. Discards input that was typed before.
     pub async fn ready(&mut self) {
         if !self.reading {
             self.reading = true;
             if let Some(requests) = &self.requests {
                 let (sender, ready) = oneshot::channel();
-                // When the thread has gone, the channel of lines is closed as well.
+                // If the thread has ended, the channel of lines is closed, too.
                 let _ = requests.send(sender);
                 let _ = ready.await;
             }
         }
     }
 
-    /// What is typed is not shown until the value is dropped; `None` where that cannot be had.
+    /// Turns the terminal's echo off until the value is dropped; `None` if this is not possible.
     #[must_use]
     pub fn hide(&self) -> Option<Hidden> {
         if self.requests.is_some() { Hidden::begin() } else { Some(Hidden::nothing()) }
     }
 
-    /// The next line without its end; `None` at the end of input. May be given up and called again.
+    /// The next line without its end; `None` at the end of input. Cancel-safe.
     pub async fn line(&mut self) -> Option<String> {
         self.ready().await;
         let line = self.lines.recv().await.flatten();
@@ -99,7 +99,7 @@ impl Typed {
     }
 }
 
-/// A terminal that shows nothing of what is typed but the end of the line.
+/// A terminal without echo, except of line ends.
 pub struct Hidden {
     #[cfg(unix)]
     before: Option<(File, rustix::termios::Termios)>,
@@ -145,7 +145,7 @@ fn open_terminal() -> Option<File> {
     File::open(path).ok().filter(io::IsTerminal::is_terminal)
 }
 
-/// What was typed before the question was seen is no answer to it.
+/// Discards input that was typed before the question was shown.
 fn forget_typed_ahead() {
     #[cfg(unix)]
     if let Ok(terminal) = File::open("/dev/tty") {
@@ -153,27 +153,27 @@ fn forget_typed_ahead() {
     }
 }
 
-/// Text at the standard input.
+/// The standard input.
 pub enum Piped {
-    /// It is a terminal, or nothing.
+    /// A terminal, or none.
     Nothing,
     /// A pipe or a file.
     Standard,
-    /// From elsewhere.
+    /// From another source.
     Text(String),
 }
 
 impl Piped {
-    /// What stands at the standard input of this process.
+    /// The standard input of this process.
     #[must_use]
     pub fn standard() -> Self {
         if io::stdin().is_terminal() || is_device() { Self::Nothing } else { Self::Standard }
     }
 
-    /// Reads it to its end.
+    /// Reads it to the end.
     ///
     /// # Errors
-    /// When it cannot be read or is too long.
+    /// If it cannot be read or is too long.
     pub async fn read(&mut self) -> io::Result<Option<String>> {
         match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => Ok(None),
@@ -183,7 +183,7 @@ impl Piped {
                 std::thread::Builder::new().name("standard input".into()).spawn(move || {
                     let mut bytes = Vec::new();
                     let read = io::stdin().lock().take(MAX_PIPED_BYTES + 1).read_to_end(&mut bytes);
-                    // Nobody waits any more after an interrupt.
+                    // The receiver is dropped after an interrupt.
                     let _ = sender.send(read.map(|_| bytes));
                 })?;
                 let bytes = text.await.map_err(io::Error::other)??;
@@ -196,7 +196,7 @@ impl Piped {
     }
 }
 
-/// Whether the standard input is a device such as the null device, which has nothing to say.
+/// Whether the standard input is a device such as the null device, which has no text.
 fn is_device() -> bool {
     #[cfg(unix)]
     if let Ok(status) = rustix::fs::fstat(io::stdin()) {
@@ -205,12 +205,11 @@ fn is_device() -> bool {
     false
 }
 
-/// Ctrl-C, as often as it is pressed, and the polite request to end that `kill` sends: to whoever waits for a turn both
-/// mean to abort it.
+/// Ctrl-C (each press) and SIGTERM: for a command that waits for a turn both abort it.
 pub enum Interrupts {
-    /// Of this process; from `listen` or the first wait on they no longer end it.
+    /// Of this process; they no longer end it after `listen` or the first wait.
     Process(Option<Signals>),
-    /// From elsewhere.
+    /// From another source.
     Scripted(mpsc::UnboundedReceiver<()>),
 }
 
@@ -248,14 +247,14 @@ impl Signals {
 }
 
 impl Interrupts {
-    /// From now on they no longer end the process, and `next` tells of each.
+    /// From now on they no longer end the process, and `next` returns for each.
     pub fn listen(&mut self) {
         if let Self::Process(signals @ None) = self {
             *signals = Signals::listen().ok();
         }
     }
 
-    /// Waits for the next one; for ever where none can come. None is lost between two calls.
+    /// Waits for the next one; forever if none can occur. None is lost between two calls.
     pub async fn next(&mut self) {
         self.listen();
         let came = match self {

@@ -1,5 +1,5 @@
-//! The command line: what can be typed, and the commands that ask a daemon. They speak the same protocol as editors and
-//! know nothing else of the daemon. Nothing from a model, a tool or a file reaches a terminal before it is made harmless.
+//! The command line: arguments, and the commands that use a daemon. They are clients like editors, with the same protocol.
+//! Text of models, tools and files is sanitized before it is written to a terminal.
 
 mod args;
 mod client;
@@ -20,13 +20,14 @@ pub use screen::{Output, Screen};
 
 use crate::stdx::{paths::AbsPath, version::version};
 
-/// What was typed. Does not return for `--help`, `--version` and what is not understood.
+/// The parsed arguments. Exits for `--help`, `--version` and usage errors.
 #[must_use]
 pub fn parse() -> Args {
     args::read(std::env::args_os().collect()).unwrap_or_else(|error| error.exit())
 }
 
-/// Runs a command that asks a daemon. Relative paths and requests mean `directory` (see [`Args::directory`]).
+/// Runs a command that uses a daemon. `directory` is the base of relative paths and the directory of requests (see
+/// [`Args::directory`]).
 pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Screen, mut input: Input, directory: &AbsPath) -> Exit {
     let result = match command {
         ClientCommand::Run(args) => return run::run(*args, daemon, screen, input, directory.clone()).await,
@@ -46,8 +47,7 @@ pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Scre
     }
 }
 
-/// Tells the person why a command cannot even begin, such as a directory or a daemon that is not there. When nobody
-/// reads the output any more nothing is said.
+/// Prints why a command cannot start, such as a missing directory or daemon; prints nothing if the output is closed.
 #[must_use]
 pub fn fail(failure: &Failure) -> Exit {
     if !failure.is_broken_pipe() {
@@ -56,14 +56,14 @@ pub fn fail(failure: &Failure) -> Exit {
     failure.exit()
 }
 
-/// The line that `serve` greets with.
+/// The first line of `serve`.
 #[must_use]
 pub fn serving(daemon: &crate::daemon::Daemon) -> String {
     let socket = daemon.socket().map(|socket| format!(", socket {socket}")).unwrap_or_default();
     format!("polytree {} serves {}: process {}{socket}", version(), daemon.places.data, std::process::id())
 }
 
-/// The lines that tell how the daemon is reached over the network. The token is shown to nobody else.
+/// The lines with the addresses of the network listeners and the token, which is shown only here.
 #[must_use]
 pub fn listening(urls: &[String], token: &str) -> String {
     urls.iter().map(|url| format!("listening on {url}\n")).chain([format!("token: {token}")]).collect()

@@ -1,5 +1,5 @@
-//! Where commands write: answers to the standard output, everything about them to the standard error. When both are
-//! the same terminal their lines do not run into each other.
+//! The output of commands: answers to the standard output, everything else to the standard error. If both are the same
+//! terminal, their lines are kept separate.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -8,11 +8,11 @@ use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 /// One of the two streams.
 pub struct Output {
     writer: Box<dyn Write + Send>,
-    /// A person looks at it.
+    /// It is a terminal.
     pub terminal: bool,
-    /// It shows styles.
+    /// It supports styles.
     pub colour: bool,
-    /// Something stands on its last line.
+    /// Its last line is not empty.
     open: bool,
 }
 
@@ -39,21 +39,20 @@ impl Output {
 
 /// Both streams.
 pub struct Screen {
-    /// The standard output.
     pub out: Output,
     err: Output,
-    /// How many columns the terminal has.
+    /// The width of the terminal in columns.
     pub width: usize,
 }
 
 impl Screen {
-    /// The streams of this process; styles as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` say.
+    /// The streams of this process; styles depend on `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`.
     #[must_use]
     pub fn standard() -> Self {
         let (out, err) = (io::stdout(), io::stderr());
         let (out_terminal, err_terminal) = (out.is_terminal(), err.is_terminal());
         let (out_colour, err_colour) = (AutoStream::choice(&out) != ColorChoice::Never, AutoStream::choice(&err) != ColorChoice::Never);
-        // A stream without colour is written as it is: what goes into a file is not ours to change.
+        // Text for a stream without colour is not stripped: output to a file must be unchanged.
         let writer = |colour: bool| -> Box<dyn Write + Send> {
             if colour { Box::new(AutoStream::always(io::stdout())) } else { Box::new(io::stdout()) }
         };
@@ -74,16 +73,16 @@ impl Screen {
         self.out.terminal && self.err.terminal
     }
 
-    /// Whether a person sees what is asked.
+    /// Whether the user sees questions.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         self.err.terminal
     }
 
-    /// Appends to the standard output, as it is.
+    /// Appends to the standard output, unchanged.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         if !text.is_empty() && self.is_shared() {
             self.end_error_line();
@@ -94,20 +93,20 @@ impl Screen {
     /// Appends styled text to the standard output.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn styled(&mut self, text: &str) -> io::Result<()> {
         if self.out.colour { self.text(text) } else { self.text(&strip_str(text).to_string()) }
     }
 
-    /// Ends the line of the standard output, if something stands on it.
+    /// Ends the line of the standard output, if it is not empty.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn end_text(&mut self) -> io::Result<()> {
         if self.out.open { self.text("\n") } else { Ok(()) }
     }
 
-    /// Writes whole lines to the standard error. Nobody can be told when that fails.
+    /// Writes complete lines to the standard error. Ignores errors.
     pub fn status(&mut self, lines: &str) {
         self.begin_error_line();
         self.end_error_line();
@@ -130,25 +129,25 @@ impl Screen {
         }
     }
 
-    /// Whether a question stands on the last line of the standard error.
+    /// Whether the last line of the standard error is not empty, such as a question.
     #[must_use]
     pub fn is_asking(&self) -> bool {
         self.err.open
     }
 
-    /// The terminal's echo has ended the line.
+    /// The user's line end has ended the line.
     pub fn line_was_typed(&mut self) {
         self.err.open = false;
     }
 
-    /// Ends the line of the standard error, if something stands on it.
+    /// Ends the line of the standard error, if it is not empty.
     pub fn end_error_line(&mut self) {
         if self.err.open {
             let _ = self.err.write("\n");
         }
     }
 
-    /// On a shared terminal the text's line ends before another one begins.
+    /// On a shared terminal, ends the line of the other stream first.
     fn begin_error_line(&mut self) {
         if self.is_shared() && self.out.open {
             self.out.open = false;
@@ -157,7 +156,7 @@ impl Screen {
     }
 }
 
-/// The terminal's columns; 80 where that cannot be known.
+/// The terminal's width; 80 if it is unknown.
 fn width() -> usize {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(io::stderr())

@@ -1,4 +1,4 @@
-//! What types cannot say about settings. Messages never show a value: it may be a secret.
+//! Checks of settings beyond their types. Messages never contain a value, which may be a secret.
 
 use polytree_protocol::config::{AgentConfig, Config, ProviderOptions};
 use polytree_protocol::provider::ModelRef;
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::stdx::{nearest, paths::AbsPath};
 
-/// A mistake and the keys that lead to it.
+/// A mistake and its key path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The keys from the top.
+    /// The key path.
     pub path: Vec<String>,
     /// What is wrong, and what was expected.
     pub message: String,
@@ -23,7 +23,7 @@ impl Mistake {
 
 const MODEL: &str = "expected a model as `provider/model`";
 
-/// Finds the first mistake in one file's settings; `is_user` when the file is the user's own.
+/// The first mistake in a file's settings; `is_user` if it is the user's own file.
 pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     for (key, model) in [("model", &config.model), ("small_model", &config.small_model)] {
         if model.as_deref().is_some_and(is_no_model) {
@@ -53,16 +53,16 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
         }
     }
     if !is_user && config.storage != polytree_protocol::config::StorageConfig::default() {
-        return Err(Mistake::new(["storage"], "belongs into the user's own settings"));
+        return Err(Mistake::new(["storage"], "only allowed in the user's own settings"));
     }
     if !is_user && config.server != polytree_protocol::config::ServerConfig::default() {
-        return Err(Mistake::new(["server"], "belongs into the user's own settings"));
+        return Err(Mistake::new(["server"], "only allowed in the user's own settings"));
     }
     if !is_user && config.sandbox != polytree_protocol::sandbox::SandboxConfig::default() {
-        return Err(Mistake::new(["sandbox"], "belongs into the user's own settings"));
+        return Err(Mistake::new(["sandbox"], "only allowed in the user's own settings"));
     }
     if !is_user && config.mode.is_some() {
-        return Err(Mistake::new(["mode"], "belongs into the user's own settings"));
+        return Err(Mistake::new(["mode"], "only allowed in the user's own settings"));
     }
     for (key, paths) in [("read", &config.sandbox.read), ("write", &config.sandbox.write), ("sockets", &config.sandbox.sockets)] {
         if let Some(index) = paths.iter().position(|path| AbsPath::expand(path).is_none_or(|path| path.parent().is_none())) {
@@ -72,12 +72,12 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     }
     if !is_user && (config.models_url.is_some() || !config.local_servers.is_empty()) {
         let key = if config.models_url.is_some() { "models_url" } else { "local_servers" };
-        return Err(Mistake::new([key], "belongs into the user's own settings"));
+        return Err(Mistake::new([key], "only allowed in the user's own settings"));
     }
     for (key, path) in [("record", &config.record), ("replay", &config.replay)] {
         let Some(path) = path else { continue };
         if !is_user {
-            return Err(Mistake::new([key], "belongs into the user's own settings"));
+            return Err(Mistake::new([key], "only allowed in the user's own settings"));
         }
         if AbsPath::expand(path).is_none() {
             return Err(Mistake::new([key], "expected an absolute path, or one that begins with `~/`"));
@@ -95,7 +95,7 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// Finds the first mistake in an agent's settings: the key and what is wrong with it.
+/// The first mistake in an agent's settings: the key and the problem.
 pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
     if agent.model.as_deref().is_some_and(is_no_model) {
         return Err(("model", MODEL.to_owned()));
@@ -112,18 +112,18 @@ pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
     if agent.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
         return Err(("top_p", "expected a number above 0 and up to 1".to_owned()));
     }
-    // It would become an option of the provider, which is never what is meant.
+    // It would become an option of the provider, which is never intended.
     if agent.options.contains_key("name") {
-        return Err(("name", "an agent is called by its key; `name` is not a setting".to_owned()));
+        return Err(("name", "the key is the agent's name; `name` is not a setting".to_owned()));
     }
     Ok(())
 }
 
 fn provider_options(options: &ProviderOptions, is_user: bool) -> Result<(), (&str, String)> {
-    // Who can name an authority and stand in the way reads the keys on theirs.
+    // With a certificate authority of its own, a project could intercept requests with keys.
     for (key, is_set) in [("trustedURLs", !options.trusted_urls.is_empty()), ("ca", options.ca.is_some())] {
         if is_set && !is_user {
-            return Err((key, "belongs into the user's own settings".to_owned()));
+            return Err((key, "only allowed in the user's own settings".to_owned()));
         }
     }
     if options.trusted_urls.iter().any(|address| !url::Url::parse(address).is_ok_and(|address| address.has_host())) {
@@ -137,7 +137,7 @@ fn provider_options(options: &ProviderOptions, is_user: bool) -> Result<(), (&st
             return Err((key, "expected at least 1".to_owned()));
         }
     }
-    // Free keys hide spelling mistakes; another spelling of a key that we know is surely one.
+    // Arbitrary keys are allowed, which hides typing errors: another spelling of a known key is one.
     for key in options.options.keys() {
         let fold = |text: &str| text.to_lowercase().replace(['_', '-'], "");
         if let Some(meant) = nearest::one(key, ["apiKey", "baseURL", "headers", "timeout", "connectTimeout", "proxy", "ca", "trustedURLs"])
@@ -210,7 +210,7 @@ mod tests {
             `model`: expected a model as `provider/model`
             `small_model`: expected a model as `provider/model`
             `agent.a.model`: expected a model as `provider/model`
-            `agent.a.name`: an agent is called by its key; `name` is not a setting
+            `agent.a.name`: the key is the agent's name; `name` is not a setting
             `agent.a.steps`: expected at least 1
             `provider.p.options.api_key`: unknown key; did you mean `apiKey`?
             `provider.p.options.baseUrl`: unknown key; did you mean `baseURL`?
@@ -232,16 +232,16 @@ mod tests {
             fine
             `instructions.0`: a project's settings can only name files of the project, by relative paths
             `instructions.0`: a project's settings can only name files of the project, by relative paths
-            `storage`: belongs into the user's own settings
-            `server`: belongs into the user's own settings
-            `sandbox`: belongs into the user's own settings
-            `models_url`: belongs into the user's own settings
-            `provider.p.options.trustedURLs`: belongs into the user's own settings
-            `provider.p.options.ca`: belongs into the user's own settings
-            `local_servers`: belongs into the user's own settings
-            `replay`: belongs into the user's own settings
-            `mode`: belongs into the user's own settings
-            `sandbox`: belongs into the user's own settings
+            `storage`: only allowed in the user's own settings
+            `server`: only allowed in the user's own settings
+            `sandbox`: only allowed in the user's own settings
+            `models_url`: only allowed in the user's own settings
+            `provider.p.options.trustedURLs`: only allowed in the user's own settings
+            `provider.p.options.ca`: only allowed in the user's own settings
+            `local_servers`: only allowed in the user's own settings
+            `replay`: only allowed in the user's own settings
+            `mode`: only allowed in the user's own settings
+            `sandbox`: only allowed in the user's own settings
         "#]]
         .assert_eq(&text);
     }

@@ -1,5 +1,4 @@
-//! Reading files that others may have put there: only regular files, never more than a limit, and with a stamp
-//! that tells whether they have changed since.
+//! Reads untrusted files: only regular files, with a size limit, and with a stamp to detect later changes.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -8,14 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The largest settings, agent or referenced file, in bytes.
+/// The size limit of settings, agents and referenced files.
 pub const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Clocks of file systems tick as coarsely as this: a file changed later than that before it was read may
-/// change again without a new stamp.
-const COARSEST_TICK: Duration = Duration::from_secs(2);
+/// The coarsest time resolution of file systems: a file that was changed within this time before it was read may change
+/// again without a new stamp.
+const MAX_TIME_RESOLUTION: Duration = Duration::from_secs(2);
 
-/// Tells one state of a file from another without reading it.
+/// Identifies a state of a file without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     length: u64,
@@ -40,18 +39,18 @@ impl Stamp {
         }
     }
 
-    /// The stamp of what a path names now; `None` when it names nothing that can be reached.
+    /// The current stamp of a path; `None` if it cannot be reached.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|metadata| Self::new(&metadata))
     }
 
-    /// Whether a later change is sure to give another stamp, for a file that was read at `read`.
+    /// Whether a change after `read`, the time of reading, always changes the stamp.
     pub fn is_settled(&self, read: SystemTime) -> bool {
-        self.modified.and_then(|modified| read.duration_since(modified).ok()).is_some_and(|age| age > COARSEST_TICK)
+        self.modified.and_then(|modified| read.duration_since(modified).ok()).is_some_and(|age| age > MAX_TIME_RESOLUTION)
     }
 }
 
-/// Opens a regular file; waits for nobody (a pipe in its place would block for ever).
+/// Opens a regular file without blocking, as a pipe would.
 pub fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
     let mut options = OpenOptions::new();
     options.read(true);

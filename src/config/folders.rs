@@ -1,25 +1,25 @@
-//! Walking the few directories that hold settings: from the root of the worktree down, and below a folder of
-//! agents or commands. Nothing outside the fence is ever followed.
+//! Walks the directories with settings: from the root of the worktree down, and folders of agents or commands. Links out
+//! of the worktree are not followed.
 
 use crate::stdx::paths::AbsPath;
 
-/// How deep and how far a folder of agents, commands or plugins is walked.
+/// The limits of walking a folder of agents, commands or plugins.
 const MAX_DEPTH: usize = 16;
 const MAX_FILES: usize = 10_000;
 
-/// The directories from the worktree down to `directory`, both included; only `directory` when it lies elsewhere.
+/// The directories from the worktree down to `directory`, both included; only `directory` if it is elsewhere.
 pub fn from_root(worktree: &AbsPath, directory: &AbsPath) -> Vec<AbsPath> {
     let mut directories: Vec<_> = directory.ancestors().take_while(|ancestor| ancestor.is_within(worktree)).collect();
     directories.reverse();
     if directories.is_empty() { vec![directory.clone()] } else { directories }
 }
 
-/// Whether the path, symlinks resolved, lies below the directory (itself a real path). What cannot be reached does not.
+/// Whether the path, with links resolved, is below the directory (a real path). False if it cannot be reached.
 pub fn stays_within(path: &AbsPath, directory: &AbsPath) -> bool {
     path.real().is_ok_and(|real| real.is_within(directory))
 }
 
-/// All files below a folder, sorted by path; those that leave the fence are left out.
+/// All files below a folder, sorted by path, without those that lead out of `fence`.
 pub fn files(folder: &AbsPath, fence: Option<&AbsPath>) -> Vec<AbsPath> {
     let mut found = Vec::new();
     let inside = |path: &AbsPath| fence.is_none_or(|fence| stays_within(path, fence));
@@ -35,7 +35,7 @@ fn walk(folder: &AbsPath, inside: &dyn Fn(&AbsPath) -> bool, depth: usize, found
     paths.sort_by(|(_, a), (_, b)| a.cmp(b));
     for (kind, path) in paths {
         if found.len() >= MAX_FILES {
-            tracing::warn!(%folder, "more than {MAX_FILES} files: the rest is not looked at");
+            tracing::warn!(%folder, "more than {MAX_FILES} files: the rest is ignored");
             return;
         }
         if kind.is_symlink() && !inside(&path) {
@@ -51,7 +51,7 @@ fn walk(folder: &AbsPath, inside: &dyn Fn(&AbsPath) -> bool, depth: usize, found
     }
 }
 
-/// All Markdown files below a folder with their names: the path below the folder without the extension.
+/// All Markdown files below a folder with their names: the relative path without the extension.
 pub fn markdown(folder: &AbsPath, fence: Option<&AbsPath>) -> Vec<(String, AbsPath)> {
     let named = |path: AbsPath| Some((path.relative_to(folder).strip_suffix(".md")?.to_owned(), path));
     files(folder, fence).into_iter().filter_map(named).collect()

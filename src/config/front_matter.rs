@@ -1,5 +1,5 @@
-//! Markdown files with fields in front: YAML between two lines of `---`, then the text. Only plain data: no tags,
-//! anchors or aliases.
+//! Markdown files with front matter: YAML between two lines `---`, then the text. Only plain data: no tags, anchors or
+//! aliases.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use serde_json::Number;
@@ -10,7 +10,7 @@ use super::{
     typed::{self, Secrets},
 };
 
-/// A Markdown file taken apart.
+/// A parsed Markdown file.
 #[derive(Debug)]
 pub struct Document {
     file: String,
@@ -20,10 +20,10 @@ pub struct Document {
 }
 
 impl Document {
-    /// Takes a file's text apart; `file` is its name in errors.
+    /// Parses a file; `file` is its name in errors.
     ///
     /// # Errors
-    /// When the fields are not closed or are not YAML.
+    /// If the front matter is not closed or not YAML.
     pub fn parse(file: &str, text: &str) -> Result<Self, Error> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (fields, body) = split(text).map_err(|problem| problem.syntax(file))?;
@@ -31,10 +31,10 @@ impl Document {
         Ok(Self { file: file.to_owned(), fields, body: body.trim().to_owned() })
     }
 
-    /// Takes a field out that holds a text.
+    /// Removes a field with a text and returns it.
     ///
     /// # Errors
-    /// When it holds something else.
+    /// If it has another type.
     pub fn take_text(&mut self, key: &str) -> Result<Option<String>, Error> {
         let NodeValue::Map(entries) = &mut self.fields.value else { return Ok(None) };
         let Some(index) = entries.iter().position(|entry| entry.key == key) else { return Ok(None) };
@@ -46,15 +46,15 @@ impl Document {
         Ok(Some(text))
     }
 
-    /// Reads the fields as a type of ours.
+    /// Deserializes the fields.
     ///
     /// # Errors
-    /// When they do not fit.
+    /// If they do not match the type.
     pub fn fields<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Error> {
         typed::read(&self.fields, Secrets::Plain).map_err(|problem| problem.invalid(&self.file))
     }
 
-    /// An error at one of the fields.
+    /// An error at a field.
     #[must_use]
     pub fn error_at(&self, key: &str, message: &str) -> Error {
         let position = self.fields.locate(&[key.to_owned()]);
@@ -62,7 +62,7 @@ impl Document {
     }
 }
 
-/// The fields, with the line before them so that positions are those of the file, and the body.
+/// The fields, with the line before them so that positions match the file, and the body.
 fn split(text: &str) -> Result<(&str, &str), Problem> {
     let is_fence = |line: &str| line.trim_end() == "---";
     let mut offset = 0;
@@ -106,7 +106,7 @@ type Events<'a> = Parser<'a, saphyr_parser::StrInput<'a>>;
 fn next<'a>(parser: &mut Events<'a>) -> Result<(Event<'a>, Span), Problem> {
     let failed = |error: ScanError| {
         let mark = error.marker();
-        // The usual mistake deserves more than the parser's words.
+        // Hints for the usual mistakes.
         let hint = match error.info() {
             info if info.contains("mapping values") => "; a text that contains `: ` needs quotes",
             info if info.contains("anchor") => "; a text that begins with `*` or `&` needs quotes",
@@ -168,7 +168,7 @@ fn build<'a>(parser: &mut Events<'a>, event: Event<'a>, span: Span, depth: usize
     Ok(Node::new(position, value))
 }
 
-/// What a text without quotes means.
+/// The value of a plain scalar.
 fn plain(text: &str) -> NodeValue {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return NodeValue::Null,

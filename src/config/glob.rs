@@ -1,14 +1,13 @@
-//! Patterns of file names against the file system: segment by segment, so that only directories that can match
-//! are read.
+//! Matches glob patterns against the file system, segment by segment, so that only directories that can match are read.
 
 use globset::GlobBuilder;
 
 use crate::stdx::paths::AbsPath;
 
-/// The most entries that are looked at for one pattern, and the most matches.
+/// The limits of inspected entries and of matches per pattern.
 const MAX_ENTRIES: usize = 20_000;
 const MAX_MATCHES: usize = 100;
-/// How deep `**` goes.
+/// The depth limit of `**`.
 const MAX_DEPTH: usize = 32;
 
 /// The regular files below `base` that match a pattern with `*`, `?`, `[..]`, `{..}` and `**`, sorted. Names that
@@ -59,7 +58,7 @@ impl Search {
         }
     }
 
-    /// The names in a directory, and whether each is a directory and not a link to one.
+    /// The names in a directory, and whether each is a directory (not a link).
     fn entries(&mut self, directory: &AbsPath) -> Vec<(std::ffi::OsString, bool)> {
         let Ok(entries) = std::fs::read_dir(directory.as_path()) else { return Vec::new() };
         let named = |entry: std::fs::DirEntry| {

@@ -1,6 +1,5 @@
-//! Texts that people leave for models: AGENTS.md or CLAUDE.md on the way up, one for all projects, and the files
-//! that settings name. They are only text and need no trust, but none is taken from outside the worktree because
-//! the project says so.
+//! Instructions for models: AGENTS.md or CLAUDE.md in the directory and its ancestors, a global one, and the files that
+//! settings name. They are only text and need no trust, but a project cannot add files from outside the worktree.
 
 use std::collections::HashSet;
 
@@ -10,29 +9,29 @@ use super::{
 };
 use crate::stdx::{encoding::TextFile, paths::AbsPath, text};
 
-/// The file names, the first one that exists anywhere on the way decides.
+/// The file names. Only files with the first name that exists in any of the directories are used.
 const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
-/// The most that is taken of one file, in bytes.
+/// The limit of bytes that are used of a file.
 const MAX_BYTES: usize = 64 * 1024;
-/// The most that is read of one file; what is larger is no text for a model.
-const MAX_READ: u64 = 16 * 1024 * 1024;
-/// The most files altogether.
+/// The size limit of a file that is read.
+const MAX_READ_BYTES: u64 = 16 * 1024 * 1024;
+/// The limit of files in total.
 const MAX_FILES: usize = 200;
 
-/// A text for the model.
+/// An instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
-    /// Where it comes from.
+    /// Its file.
     pub path: AbsPath,
-    /// The text under a line that names its path.
+    /// The text below a line with its path.
     pub text: String,
 }
 
-/// The instructions for a directory of a worktree (both real paths), in order: the local ones nearest first, the
-/// user's own, those that the settings name. Each file once; what is empty or cannot be read is left out.
+/// The instructions for a directory of a worktree (both real paths), in order: local ones, nearest first; the user's own;
+/// those that the settings name. Each file once, without empty and unreadable ones.
 ///
-/// `may_read` is asked for each file that the project has put there, with its real path: a link to what tools would have
-/// to ask for, or to what git keeps, is not followed. The model is told of it.
+/// `may_read` decides for each file of the project, with its real path: a link to a file that tools would have to ask for,
+/// or to git's own files, is not followed; the model gets a note about it.
 #[must_use]
 pub fn discover(
     places: &Places,
@@ -64,7 +63,7 @@ pub fn discover(
 /// A file with instructions.
 struct Found {
     path: AbsPath,
-    /// The user has named this very file, not a place in the project.
+    /// The user has named this file, not a path in the project.
     is_of_user: bool,
 }
 
@@ -78,7 +77,7 @@ impl Found {
     }
 }
 
-/// Whether git keeps the file: addresses in its settings may hold tokens.
+/// Whether it is one of git's own files: addresses in its settings may contain tokens.
 fn is_of_git(real: &AbsPath) -> bool {
     real.as_path().components().any(|name| name.as_os_str().eq_ignore_ascii_case(".git"))
 }
@@ -106,7 +105,7 @@ fn local(worktree: &AbsPath, directory: &AbsPath) -> Vec<AbsPath> {
     NAMES.into_iter().map(occurrences).find(|paths| !paths.is_empty()).unwrap_or_default()
 }
 
-/// Inside the worktree, or inside the directory where that lies elsewhere.
+/// Within the worktree, or within the directory if that is elsewhere.
 fn stays_within(path: &AbsPath, worktree: &AbsPath, directory: &AbsPath) -> bool {
     let fence = if directory.is_within(worktree) { worktree } else { directory };
     folders::stays_within(path, fence)
@@ -119,7 +118,7 @@ fn global(places: &Places, home: Option<&AbsPath>) -> Option<AbsPath> {
 }
 
 fn named(worktree: &AbsPath, directory: &AbsPath, settings: &Settings, home: Option<&AbsPath>) -> Vec<Found> {
-    // Lists are replaced, not merged: the highest layer that has one says everything.
+    // Lists are replaced, not merged: only that of the highest layer is used.
     let Some(layer) = settings.layers.iter().rev().find(|layer| layer.config.instructions.is_some()) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in layer.config.instructions.iter().flatten() {
@@ -141,7 +140,7 @@ fn named(worktree: &AbsPath, directory: &AbsPath, settings: &Settings, home: Opt
 }
 
 fn read(path: AbsPath, real: &AbsPath) -> Option<Instruction> {
-    let (bytes, _) = files::read_regular(real.as_path(), MAX_READ)
+    let (bytes, _) = files::read_regular(real.as_path(), MAX_READ_BYTES)
         .inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions"))
         .ok()?;
     let file = TextFile::decode(&bytes).inspect_err(|error| tracing::warn!(%path, %error, "cannot read instructions")).ok()?;

@@ -1,5 +1,4 @@
-//! Which files, in which order, and a cache that costs a few stats while nothing changes. An error is never kept:
-//! the next call looks again.
+//! Loads settings files in order, with a cache that costs a few `stat` calls while nothing changes. Errors are not cached.
 
 use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
@@ -22,10 +21,10 @@ use crate::stdx::{idle::IdlePool, paths::AbsPath};
 const FILE_VARIABLE: &str = "POLYTREE_CONFIG";
 /// The variable that holds settings itself.
 const CONTENT_VARIABLE: &str = "POLYTREE_CONFIG_CONTENT";
-/// Directories whose settings are kept.
+/// The limit of directories with cached settings.
 const MAX_CACHED: usize = 256;
 
-/// Loads settings and remembers them as long as nothing they depend on changes.
+/// Loads settings, and caches them until something that they depend on changes.
 #[derive(Debug)]
 pub struct Loader {
     cache: IdlePool<Key, Loaded>,
@@ -45,7 +44,7 @@ struct Key {
     home: Option<AbsPath>,
 }
 
-/// Settings with all that they depend on.
+/// Settings with their dependencies.
 #[derive(Debug)]
 struct Loaded {
     settings: Arc<Settings>,
@@ -69,17 +68,17 @@ impl Loaded {
 }
 
 impl Loader {
-    /// A loader that remembers nothing yet.
+    /// A loader with an empty cache.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The settings of a directory of a worktree (both real paths) for a client with the given variables. `trust` is
-    /// asked for each settings file of the project; files without trust are not parsed.
+    /// The settings of a directory of a worktree (both real paths) for a client with the given variables. `trust` decides for
+    /// each settings file of the project; files without trust are not parsed.
     ///
     /// # Errors
-    /// When a settings file that counts cannot be read, parsed or understood.
+    /// If a settings file that applies cannot be read, or is invalid.
     pub fn load(
         &self,
         places: &Places,
@@ -91,7 +90,7 @@ impl Loader {
         self.cached(places, Some((worktree, directory)), trust, environment)
     }
 
-    /// The user's own settings, for what belongs to no directory.
+    /// The user's own settings, for use without a directory.
     ///
     /// # Errors
     /// As [`Loader::load`].
@@ -126,15 +125,15 @@ impl Loader {
     }
 }
 
-/// One source on its way.
+/// A source to load.
 struct Candidate {
     origin: Origin,
     path: AbsPath,
-    /// A missing file is a mistake: somebody named it.
+    /// A missing file is an error, because the user has named it.
     required: bool,
 }
 
-/// One run through all sources.
+/// Loads all sources.
 struct Work<'a> {
     key: &'a Key,
     trust: &'a Trust<'a>,
@@ -200,7 +199,7 @@ impl<'a> Work<'a> {
         let mut candidates = Vec::from(optional(&Origin::User, &self.key.config));
         if let Some((worktree, directory)) = &self.key.project {
             for directory in folders::from_root(worktree, directory) {
-                // The user's own directory can lie on the way; its files need nobody's trust.
+                // The user's settings directory can be among them; its files need no trust.
                 if directory != self.key.config {
                     candidates.extend(optional(&Origin::Project(directory.clone()), &directory));
                 }
@@ -221,7 +220,7 @@ impl<'a> Work<'a> {
         let Candidate { origin, path, required } = candidate;
         let name = path.to_string();
         let unreadable = |source| Error::Unreadable { file: path.to_string(), source };
-        // Taken before reading: a change in between shows at the next call.
+        // Before reading, so that a change meanwhile is found at the next call.
         let stamp = Stamp::of(path.as_path());
         self.stamps.push((path.clone(), stamp));
         if stamp.is_none() && !required {
@@ -248,7 +247,7 @@ impl<'a> Work<'a> {
                 bytes
             }
             (Err(error), None) => return Err(unreadable(error)),
-            // What cannot be read cannot be trusted either; a hostile project must not be able to stop work.
+            // An unreadable file cannot be trusted; a hostile project must not be able to block work.
             (Err(error), Some(_)) => {
                 tracing::warn!(%path, %error, "a project's settings file cannot be read and is not used");
                 return Ok(());

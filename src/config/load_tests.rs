@@ -1,4 +1,4 @@
-//! Loading settings from real files: order, trust, references, freshness, and what is shown.
+//! Settings from real files: order, trust, references, caching, and masks.
 
 use std::{
     cell::RefCell,
@@ -48,7 +48,7 @@ impl Fixture {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Writes a file as if it had been there for long, so that it may be remembered.
+    /// Writes a file with an old time, so that it can be cached.
     fn write(&self, path: &str, text: &str) {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap().as_path()).unwrap();
@@ -128,7 +128,7 @@ fn files_without_trust_are_not_parsed() {
     assert_eq!(fixture.model(), "p/user");
     assert_eq!(*fixture.asked.borrow(), files_that_count(&fixture.root().join("w"), &fixture.root().join("w/a/b")));
     fixture.distrusted = vec!["polytree.json"];
-    assert_eq!(fixture.model(), "p/project", "trust given later counts at once");
+    assert_eq!(fixture.model(), "p/project", "later trust takes effect immediately");
     fixture.distrusted.clear();
     assert!(fixture.error().starts_with("ROOT/w/polytree.json:1:3: "), "{}", fixture.error());
 }
@@ -191,7 +191,7 @@ fn a_change_right_after_reading_shows_even_with_the_same_length() {
         std::fs::write(path.as_path(), model(&name)).unwrap();
         assert_eq!(fixture.model(), format!("p/{name}"));
     }
-    // Whether the clock of this file system could hide such a change is not known, so the file is read each time.
+    // The time resolution could hide such a change, so the file is read each time.
     assert!(!Arc::ptr_eq(&fixture.load(), &fixture.load()));
 }
 
@@ -210,7 +210,7 @@ fn errors_are_not_remembered() {
 fn mistakes_have_a_place() {
     let check = |text: &str, expected: &str| assert_eq!(Fixture::new(&[("w/polytree.json", text)]).error(), expected);
     check("{\"model\": \"x\"}", "ROOT/w/polytree.json:1:2: `model`: expected a model as `provider/model`");
-    check("{\n\"storage\": {\"log_days\": 1}}", "ROOT/w/polytree.json:2:1: `storage`: belongs into the user's own settings");
+    check("{\n\"storage\": {\"log_days\": 1}}", "ROOT/w/polytree.json:2:1: `storage`: only allowed in the user's own settings");
     check(
         r#"{"agent": {"a": {"prompt": "{file:../secret}"}}}"#,
         "ROOT/w/polytree.json:1:28: {file:../secret} leads out of the worktree, which project settings must not",

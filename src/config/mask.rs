@@ -1,12 +1,12 @@
-//! Settings for showing: whatever may be a secret becomes `***`.
+//! Settings for display: possible secrets are replaced by `***`.
 
 use polytree_protocol::config::Config;
 use serde_json::{Map, Value};
 
 use super::typed::MASK;
 
-/// The settings without keys, header values, passwords in addresses, and options that are called like secrets.
-/// What came through a reference is masked before, by [`super::Settings::shown`].
+/// Masks keys, header values, passwords in addresses, and options with names of secrets. Values of references are masked
+/// before, by [`super::Settings::shown`].
 #[must_use]
 pub fn mask(config: &Config) -> Config {
     let mut config = config.clone();
@@ -48,7 +48,7 @@ fn mask_value(value: &mut Value) {
     }
 }
 
-/// Hides every text in the value; numbers and booleans are limits and switches (`max_tokens`), not secrets.
+/// Masks all texts in the value, but not numbers and booleans, which are limits and switches (`max_tokens`).
 fn hide(value: &mut Value) {
     match value {
         Value::Object(map) => map.values_mut().for_each(hide),
@@ -65,7 +65,7 @@ fn looks_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-/// The address with `***` in the place of a user and password before the host.
+/// The address with `***` instead of user and password.
 fn without_password(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

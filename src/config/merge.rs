@@ -1,8 +1,8 @@
-//! How documents combine: objects deeply, everything else is replaced by the later one.
+//! Merges documents: objects recursively; other values are replaced by the later ones.
 
 use super::tree::{Node, NodeValue};
 
-/// The document in which `over` has the last word.
+/// Merges `over` into `under`; values of `over` win.
 pub fn merge(base: Node, over: Node) -> Node {
     match (base.value, over.value) {
         (NodeValue::Map(mut entries), NodeValue::Map(changes)) => {
@@ -64,8 +64,7 @@ mod tests {
         assert!(merged.get("b").unwrap().value.secret);
     }
 
-    /// Documents of one shape: below the same path there is an object in all of them or in none, as in settings
-    /// that have passed the types.
+    /// Documents of one shape: a path has an object in all of them or in none, as in settings that match their types.
     fn document() -> impl Strategy<Value = Node> {
         let leaf = prop_oneof![any::<u8>().prop_map(|n| json!(n)), any::<bool>().prop_map(|b| json!([b])), Just(Value::Null)];
         let inner = prop::collection::hash_map("[a-c]", leaf.clone(), 0..4);

@@ -1,5 +1,5 @@
-//! Settings: where they are, which of them may be used, how they combine. Values live only in memory; no file is
-//! ever rewritten. What a project's files say counts only after its user trusts them.
+//! Settings: where they are, which are trusted, and how they are merged. Files are never written. A project's files apply
+//! only after its user trusts them.
 
 pub mod front_matter;
 pub mod instructions;
@@ -29,10 +29,10 @@ pub use tree::Unset;
 
 use crate::stdx::paths::AbsPath;
 
-/// The settings that hold in a directory.
+/// The settings of a directory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// All layers merged. Its `permission` is for showing; the rule lists below decide.
+    /// All layers merged. Its `permission` is only for display; the lists of rules below decide.
     pub config: Config,
     /// The user's permission rules, in order. A `deny` that is the last match among these is final.
     pub user_rules: Vec<Rule>,
@@ -40,20 +40,20 @@ pub struct Settings {
     pub project_rules: Vec<Rule>,
     /// The files that were used, lowest first.
     pub files: Vec<AbsPath>,
-    /// What each source says by itself, lowest first.
+    /// Each source by itself, lowest first.
     pub layers: Vec<Layer>,
-    /// The variables that they name and that are not set.
+    /// The variables in references that are not set.
     pub unset: Vec<Unset>,
     masked: Config,
 }
 
 impl Settings {
-    /// The variables that what is below a provider's id names and that are not set.
+    /// The variables below a provider's key that are not set.
     pub fn unset_of(&self, provider: &str) -> impl Iterator<Item = &Unset> {
         self.unset.iter().filter(move |unset| matches!(&unset.path[..], [first, id, ..] if first == "provider" && id == provider))
     }
 
-    /// The settings for clients: no secret in them.
+    /// The settings for clients, without secrets.
     #[must_use]
     pub fn shown(&self) -> Config {
         mask::mask(&self.masked)
@@ -65,20 +65,20 @@ impl Settings {
 pub struct Layer {
     /// Who wrote it.
     pub origin: Origin,
-    /// Its name for people: a path or a variable.
+    /// Its name for users: a path or a variable.
     pub name: String,
-    /// What it says, references replaced.
+    /// Its document, with references replaced.
     pub config: Config,
 }
 
-/// Who wrote a source of settings.
+/// The origin of a source of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The user, in the file for all projects.
+    /// The user's global file.
     User,
-    /// The project, in this directory.
+    /// A file of the project, in this directory.
     Project(AbsPath),
-    /// The user, in the file or text that a variable names; above all others.
+    /// A file or text in a variable of the user; above all others.
     Environment,
 }
 
@@ -90,10 +90,10 @@ impl Origin {
     }
 }
 
-/// A place in a settings file.
+/// A position in a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The file, or the variable that holds the text.
+    /// The file, or the variable with the text.
     pub file: String,
     /// The line, from 1.
     pub line: u32,
@@ -107,53 +107,40 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why settings cannot be used.
+/// Why settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is not JSON with comments, or the front matter is not YAML.
     #[error("{place}: {message}")]
     Syntax {
-        /// Where.
         place: Place,
         /// What was found or expected.
         message: String,
     },
-    /// A key or value is not what settings know.
+    /// A key or value is invalid.
     #[error("{place}: {message}")]
     Invalid {
-        /// Where.
         place: Place,
         /// The key path, and what was expected.
         message: String,
     },
-    /// A reference to a file cannot be replaced.
+    /// A reference to a file cannot be resolved.
     #[error("{place}: {message}")]
     Reference {
         /// Where the reference stands.
         place: Place,
-        /// Why.
         message: String,
     },
-    /// A file is there but cannot be read, or is not text.
+    /// A file cannot be read, or is not text.
     #[error("cannot read the settings file {file}: {source}")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A variable that names settings holds something else than an absolute path.
+    Unreadable { file: String, source: io::Error },
+    /// A variable for a settings file is not an absolute path.
     #[error("{name} must be an absolute path, not {value:?}")]
-    Variable {
-        /// The variable.
-        name: &'static str,
-        /// What it holds.
-        value: String,
-    },
+    Variable { name: &'static str, value: String },
 }
 
 impl Error {
-    /// The file at fault, where it is one.
+    /// The invalid file, if it is one.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         match self {
@@ -163,7 +150,7 @@ impl Error {
         }
     }
 
-    /// The line and the column at fault, both from 1.
+    /// The line and column of the error, both from 1.
     #[must_use]
     pub fn position(&self) -> Option<(u32, u32)> {
         match self {

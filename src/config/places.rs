@@ -1,11 +1,11 @@
-//! Where polytree keeps things: settings, data, and what lives only while it runs. Created for the user alone;
-//! never on a network file system, where the store's locks do not hold.
+//! The directories of polytree: settings, data, and runtime files. They are private, and data is never on a network file
+//! system, where the store's locks are not reliable.
 
 use std::{collections::BTreeMap, io};
 
 use crate::stdx::paths::{self, AbsPath};
 
-/// The variables of a process or of a client's connection.
+/// The environment variables of a process or of a client.
 pub type Environment = BTreeMap<String, String>;
 
 /// The three directories.
@@ -19,50 +19,34 @@ pub struct Places {
     pub runtime: AbsPath,
 }
 
-/// Why there is no place.
+/// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A variable holds something else than an absolute path.
+    /// A variable is not an absolute path.
     #[error("{name} must be an absolute path, not {value:?}")]
-    Relative {
-        /// The variable.
-        name: &'static str,
-        /// What it holds.
-        value: String,
-    },
-    /// Nothing says where the user's files are.
+    Relative { name: &'static str, value: String },
+    /// There is no home directory.
     #[error("there is no home directory: set HOME, or POLYTREE_CONFIG_DIR and POLYTREE_DATA_DIR")]
     NoHome,
-    /// A directory cannot be made or used.
+    /// A directory cannot be created or used.
     #[error("cannot use the directory {path}")]
-    Directory {
-        /// The directory.
-        path: AbsPath,
-        /// Why.
-        source: io::Error,
-    },
-    /// Others could put files there.
-    #[error("the directory {path} belongs to another user and others may write to it; set {name} to a directory of your own")]
+    Directory { path: AbsPath, source: io::Error },
+    /// Other users could create files there.
+    #[error("the directory {path} belongs to another user and is writable by others; set {name} to a directory of your own")]
     Foreign {
-        /// The directory.
         path: AbsPath,
         /// The variable that moves it.
         name: &'static str,
     },
-    /// The data directory is shared between machines.
+    /// The data directory is on a network file system.
     #[error(
         "the data directory {path} is on a network file system ({kind}), where the store's locks are not reliable; \
          set POLYTREE_DATA_DIR to a directory on a local disk"
     )]
-    Network {
-        /// The directory.
-        path: AbsPath,
-        /// The kind of file system.
-        kind: &'static str,
-    },
+    Network { path: AbsPath, kind: &'static str },
 }
 
-/// Whose customs hold.
+/// The platform whose conventions apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Platform {
     Unix,
@@ -80,7 +64,7 @@ impl Platform {
     };
 }
 
-/// The user's home according to the given variables, else according to the account.
+/// The user's home, from the variables or the account.
 #[must_use]
 pub fn home(environment: &Environment) -> Option<AbsPath> {
     let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
@@ -88,17 +72,16 @@ pub fn home(environment: &Environment) -> Option<AbsPath> {
 }
 
 impl Places {
-    /// The places that the given variables ask for. Looks, but makes nothing; two processes with the same variables
-    /// find the same places.
+    /// The directories for the given variables. Creates nothing; processes with the same variables get the same directories.
     ///
     /// # Errors
-    /// When a variable of ours holds a relative path, or there is no home.
+    /// If a `POLYTREE_…` variable is a relative path, or there is no home.
     pub fn discover(environment: &Environment) -> Result<Self, Error> {
         Self::discover_as(Platform::THIS, environment, home(environment).as_ref())
     }
 
     fn discover_as(platform: Platform, environment: &Environment, home: Option<&AbsPath>) -> Result<Self, Error> {
-        // The XDG specification wants relative values to be ignored; ours are new, so a mistake is said.
+        // The XDG specification requires that relative values are ignored; in our own variables they are errors.
         let theirs = |name: &str| environment.get(name).and_then(AbsPath::new);
         let ours = |name: &'static str| match environment.get(name).map(String::as_str) {
             None | Some("") => Ok(None),
@@ -126,26 +109,26 @@ impl Places {
             path
         } else {
             let data = base("XDG_DATA_HOME", ".local/share", ("LOCALAPPDATA", "AppData/Local"))?;
-            // One folder can hold both; the store keeps to itself.
+            // One directory for both; the store has a subdirectory.
             if data == config { data.join("data") } else { data }
         };
         let runtime = match ours("POLYTREE_RUNTIME_DIR")? {
             Some(path) => path,
-            // A data directory that was moved takes its sockets along: it has a daemon of its own.
+            // Another data directory has its own daemon, and so its own sockets.
             None if ours("POLYTREE_DATA_DIR")?.is_some() => data.clone(),
             None => theirs("XDG_RUNTIME_DIR").filter(is_own).map_or_else(|| data.clone(), |base| base.join("polytree")),
         };
         Ok(Self { config, data, runtime })
     }
 
-    /// Makes the directories that are missing and closes those of ours that others can look into. Settings are only read,
-    /// so a directory of settings that is read-only, or somebody else's, is no more than warned of.
+    /// Creates missing directories, and restricts the modes of own ones. Settings are only read, so a settings directory that is
+    /// read-only, or belongs to another user, only causes a warning.
     ///
     /// # Errors
-    /// When another one cannot be made, belongs to somebody else, or the data directory is on a network file system.
+    /// If another one cannot be created or belongs to another user, or the data directory is on a network file system.
     pub fn create(&self) -> Result<(), Error> {
         if let Err(error) = make_private(&self.config, "POLYTREE_CONFIG_DIR") {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the directory of your settings is only read");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the settings directory has a problem; it is used read-only");
         }
         for (path, name) in [(&self.data, "POLYTREE_DATA_DIR"), (&self.runtime, "POLYTREE_RUNTIME_DIR")] {
             make_private(path, name)?;
@@ -189,7 +172,7 @@ fn make_private(path: &AbsPath, _: &'static str) -> Result<(), Error> {
     std::fs::create_dir_all(path.as_path()).map_err(|source| Error::Directory { path: path.clone(), source })
 }
 
-/// Kinds by the number that Linux gives to the file system.
+/// Network file systems by their magic number on Linux.
 const NETWORK_MAGIC: &[(u32, &str)] = &[
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -209,7 +192,7 @@ const NETWORK_MAGIC: &[(u32, &str)] = &[
     (0x7870_6f44, "OrangeFS"),
 ];
 
-/// File systems in user space all have one number; these of them go over the network.
+/// Network file systems in FUSE, which all have the same magic number.
 const NETWORK_FUSE: &[&str] = &[
     "fuse.sshfs",
     "fuse.rclone",
@@ -232,7 +215,7 @@ fn network_magic(magic: u32) -> Option<&'static str> {
     NETWORK_MAGIC.iter().find(|(known, _)| *known == magic).map(|(_, kind)| *kind)
 }
 
-/// The kind of the network file system that `device` (`major:minor`) is, according to the kernel's table of mounts.
+/// The kind of the network file system `device` (`major:minor`), from the kernel's mount table.
 fn network_fuse(mounts: &str, device: &str) -> Option<&'static str> {
     let kind = mounts.lines().find_map(|line| {
         let (fields, rest) = line.split_once(" - ")?;
@@ -241,7 +224,7 @@ fn network_fuse(mounts: &str, device: &str) -> Option<&'static str> {
     NETWORK_FUSE.iter().copied().find(|known| *known == kind)
 }
 
-/// The kind of network file system that a path is on; `None` for a local disk, and where the system does not tell.
+/// The kind of network file system of a path; `None` for local file systems, and if it is unknown.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn network_file_system(path: &AbsPath) -> Option<&'static str> {
@@ -258,7 +241,6 @@ pub fn network_file_system(path: &AbsPath) -> Option<&'static str> {
     network_fuse(&mounts, &format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)))
 }
 
-/// The kind of network file system that a path is on.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn network_file_system(_: &AbsPath) -> Option<&'static str> {
@@ -344,7 +326,7 @@ mod tests {
         std::fs::write(root.join("file").as_path(), "").unwrap();
         let places = Places { config: root.join("file/config"), data: root.join("data"), runtime: root.join("data") };
         places.create().unwrap();
-        // Somebody else's, and open to all: as a mount from another machine may look.
+        // Of another user and writable by all, like some mounts from other machines.
         #[cfg(unix)]
         if rustix::process::geteuid().is_root() {
             use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -357,7 +339,7 @@ mod tests {
             };
             Places { config: foreign("config"), ..places.clone() }.create().unwrap();
             let data = foreign("foreign");
-            assert!(matches!(Places { data, ..places }.create(), Err(Error::Foreign { .. })), "what is written must be ours");
+            assert!(matches!(Places { data, ..places }.create(), Err(Error::Foreign { .. })), "the data directory must be the user's own");
         }
     }
 

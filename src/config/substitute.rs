@@ -1,5 +1,5 @@
-//! `{env:NAME}` and `{file:PATH}` inside text values, after parsing: what is put in can never become a key, a
-//! number or a second value, and is never looked at again.
+//! Replaces `{env:NAME}` and `{file:PATH}` in text values, after parsing: a replacement can never become a key, a number or
+//! another value, and is not expanded again.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,33 +9,33 @@ use super::{
 };
 use crate::stdx::paths::AbsPath;
 
-/// Words that settings themselves use: nothing secret, whoever says them.
-const OWN_WORDS: &[&str] = &["allow", "ask", "deny", "primary", "subagent", "all", "process", "power"];
+/// Words of the settings, which are not secret even if they come from a reference.
+const NOT_SECRET: &[&str] = &["allow", "ask", "deny", "primary", "subagent", "all", "process", "power"];
 
-/// Where references are looked up, and what was found there.
+/// Resolves references, and records what they depend on.
 #[derive(Debug)]
 pub struct References<'a> {
     /// The client's environment.
     pub environment: &'a BTreeMap<String, String>,
     /// The user's home, for `~/`.
     pub home: Option<AbsPath>,
-    /// What relative paths are relative to.
+    /// The base of relative paths.
     pub base: AbsPath,
-    /// The directory that paths must not leave, symlinks resolved.
+    /// The directory that paths must not leave, with links resolved.
     pub fence: Option<AbsPath>,
-    /// The variables that were asked for, set or not.
+    /// The referenced variables, set or not.
     pub used_variables: BTreeMap<String, Option<String>>,
-    /// The files that were read.
+    /// The referenced files.
     pub used_files: Vec<(AbsPath, Stamp)>,
 }
 
-/// Replaces every reference in the document.
+/// Replaces all references in the document.
 pub fn substitute(node: &mut Node, references: &mut References<'_>) -> Result<(), Problem> {
     let position = node.position;
     match &mut node.value {
         NodeValue::Text(text) => {
             if let Some(new) = expand(text, position, references, &mut node.unset)? {
-                node.secret = !OWN_WORDS.contains(&new.as_str());
+                node.secret = !NOT_SECRET.contains(&new.as_str());
                 *text = new;
             }
             Ok(())
@@ -98,7 +98,7 @@ impl References<'_> {
             None => self.base.join(Path::new(path)),
         };
         let failed = |error: std::io::Error| format!("cannot read {{file:{path}}} ({full}): {error}");
-        // Checked before anything is said about the file: what lies outside is not even known to exist.
+        // Checked first, so that errors do not reveal whether a file outside exists.
         if self.fence.as_ref().is_some_and(|fence| !full.real_or_nearest().is_within(fence)) {
             return Err(format!("{{file:{path}}} leads out of the worktree, which project settings must not"));
         }
@@ -201,7 +201,7 @@ mod tests {
                 "the variable GONE, which c in the settings names, is not set"
             ]
         );
-        // What is replaced by a later file no longer counts.
+        // Overridden values do not count.
         let merged = super::super::merge::merge(below, read(r#"{"a": {"b": []}, "c": "plain", "e": "{env:LATE}"}"#));
         assert_eq!(merged.unset().iter().map(|unset| unset.variable.as_str()).collect::<Vec<_>>(), ["LATE"]);
     }
@@ -268,7 +268,7 @@ mod tests {
             let old = shape(&node);
             let fixture = Fixture { environment: BTreeMap::from([("V".to_owned(), value)]), directory: tempfile::tempdir().unwrap() };
             let mut references = fixture.references(None);
-            // A text before the reference may itself look like a reference to a file.
+            // The text before the reference may look like a reference to a file.
             if substitute(&mut node, &mut references).is_ok() {
                 prop_assert_eq!(shape(&node), old);
             }

@@ -1,25 +1,23 @@
-//! A settings document that remembers where everything stood and which texts are secret. JSON with comments
-//! and YAML both become this, so that merging, substitution and error messages are written once.
+//! A settings document with positions and marks of secrets. JSON with comments and YAML are both parsed into it, so that
+//! merging, substitution and error messages have one implementation.
 
 use std::fmt;
 
 use jsonc_parser::{CollectOptions, ParseOptions, ast, common::Ranged as _, parse_to_ast};
 use serde_json::Number;
 
-/// Deeper documents are refused: what walks the tree is recursive.
+/// The limit of nesting, because processing is recursive.
 pub const MAX_DEPTH: usize = 64;
 
-/// A place in a file; both from 1, the column in characters.
+/// A position in a file; both from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The line.
     pub line: u32,
-    /// The column.
     pub column: u32,
 }
 
 impl Position {
-    /// The beginning of a file.
+    /// The start of a file.
     pub const START: Position = Position { line: 1, column: 1 };
 }
 
@@ -29,51 +27,43 @@ impl fmt::Display for Position {
     }
 }
 
-/// A problem at a place of the document.
+/// A problem at a position of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
     pub position: Position,
-    /// What is wrong and what was expected, as a lower-case fragment.
+    /// The problem and what was expected, in lower case.
     pub message: String,
 }
 
-/// A value with its place.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where it begins.
+    /// Its start.
     pub position: Position,
-    /// It came from the environment or another file: never shown.
+    /// It comes from the environment or another file, and is never shown.
     pub secret: bool,
-    /// The variables that it names and that are not set.
+    /// The variables in its references that are not set.
     pub unset: Vec<String>,
-    /// What it is.
     pub value: NodeValue,
 }
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NodeValue {
-    /// Nothing.
     Null,
-    /// Yes or no.
     Bool(bool),
-    /// A number.
     Number(Number),
-    /// A text.
     Text(String),
-    /// A list.
     List(Vec<Node>),
     /// An object; keys are unique and keep their order.
     Map(Vec<Entry>),
 }
 
-/// A variable that settings name and that is not set.
+/// A referenced variable that is not set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unset {
-    /// The keys that lead to the value that names it.
+    /// The key path of the value with the reference.
     pub path: Vec<String>,
-    /// The variable.
     pub variable: String,
 }
 
@@ -84,19 +74,17 @@ impl fmt::Display for Unset {
     }
 }
 
-/// One key of an object.
+/// An entry of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// The position of the key.
     pub position: Position,
-    /// Its value.
     pub value: Node,
 }
 
 impl Node {
-    /// A value that is no secret.
+    /// A value that is not secret.
     pub fn new(position: Position, value: NodeValue) -> Self {
         Self { position, secret: false, unset: Vec::new(), value }
     }
@@ -106,7 +94,7 @@ impl Node {
         Self::new(Position::START, NodeValue::Map(Vec::new()))
     }
 
-    /// What a document calls this kind of value.
+    /// The name of the value's type.
     pub fn kind(&self) -> &'static str {
         match self.value {
             NodeValue::Null => "null",
@@ -118,7 +106,7 @@ impl Node {
         }
     }
 
-    /// The entry of a key, where this is an object that has it.
+    /// The entry of a key, if this is an object with it.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             NodeValue::Map(entries) => entries.iter().find(|entry| entry.key == key),
@@ -126,7 +114,7 @@ impl Node {
         }
     }
 
-    /// All variables that are named here and not set, each with the keys that lead to where it is named.
+    /// All referenced variables that are not set, each with its key path.
     pub fn unset(&self) -> Vec<Unset> {
         let mut found: Vec<_> = self.unset.iter().map(|variable| Unset { path: Vec::new(), variable: variable.clone() }).collect();
         let mut below = |key: &str, node: &Self| {
@@ -143,7 +131,7 @@ impl Node {
         found
     }
 
-    /// Where the key at the end of a path of keys stands; as far as the path exists.
+    /// The position of the key at the end of a key path, or of its last existing key.
     pub fn locate(&self, path: &[String]) -> Position {
         let mut node = self;
         let mut position = self.position;
@@ -159,7 +147,7 @@ impl Node {
     }
 }
 
-/// Puts an entry into an object under construction.
+/// Adds an entry to an object.
 pub fn insert(entries: &mut Vec<Entry>, entry: Entry) -> Result<(), Problem> {
     if let Some(first) = entries.iter().find(|other| other.key == entry.key) {
         let message = format!("the key {:?} is there twice, first at {}", entry.key, first.position);
@@ -219,13 +207,13 @@ fn convert(value: ast::Value<'_>, lines: &Lines<'_>, depth: usize) -> Result<Nod
     Ok(Node::new(position, value))
 }
 
-/// Messages of libraries as ours are written: the first letter small.
+/// The message of a library in our style: with a lower-case first letter.
 pub fn lower(message: &str) -> String {
     let mut chars = message.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Where lines begin.
+/// The starts of lines.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,

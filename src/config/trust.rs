@@ -1,5 +1,5 @@
-//! Which files of a project need its user's trust before anything in them is used, and a digest of each, so that
-//! trust ends where the content changes.
+//! The files of a project that need the user's trust before they are used, with a digest of each, so that a change of the
+//! content ends the trust.
 
 use std::{
     collections::HashSet,
@@ -10,18 +10,18 @@ use std::{
 use super::{files, folders};
 use crate::stdx::paths::AbsPath;
 
-/// The names of settings files, the later one has the last word.
+/// The names of settings files; the later one wins.
 pub const SETTINGS_NAMES: [&str; 2] = ["polytree.json", "polytree.jsonc"];
 
-/// The directory of a project's own agents, commands and plugins, in any directory of the worktree.
+/// The directory with a project's agents, commands and plugins, in any directory of the worktree.
 pub const PROJECT_FOLDER: &str = ".polytree";
 
-/// A file that counts, in one state of its content.
+/// A file that needs trust, with a state of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedFile {
     /// The path relative to the worktree, with `/` between names.
     pub path: String,
-    /// BLAKE3 of that path and the content, in hexadecimal.
+    /// The BLAKE3 hash of path and content, in hexadecimal.
     pub digest: String,
 }
 
@@ -34,22 +34,22 @@ impl Hash for TrustedFile {
 /// Decides whether a file in this state is trusted.
 pub type Trust<'a> = dyn Fn(&TrustedFile) -> bool + 'a;
 
-/// The digest of a file in the given state.
+/// The digest of a file with this content.
 ///
 /// # Errors
-/// When the content cannot be read.
+/// If the content cannot be read.
 pub fn identify(worktree: &AbsPath, path: &AbsPath, content: impl Read) -> io::Result<TrustedFile> {
     let path = path.relative_to(worktree);
     let mut hasher = blake3::Hasher::new();
-    // The length before the path: no other split of the same bytes has this digest.
+    // With the length of the path, so that another split of the same bytes has another digest.
     hasher.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
     hasher.update_reader(content)?;
     Ok(TrustedFile { digest: hasher.finalize().to_hex().to_string(), path })
 }
 
-/// Every file that counts for a directory of a worktree (both real paths): settings from the worktree's root down
-/// to the directory, and the agents, commands and plugins in the project folders there. In a fixed order.
-/// Files that lead out of the worktree are never used and so do not count.
+/// All files of a directory of a worktree (both real paths) that need trust: settings from the worktree's root down to the
+/// directory, and the agents, commands and plugins in the project folders there, in a fixed order. Files that lead out of
+/// the worktree are never used, and left out.
 #[must_use]
 pub fn files_that_count(worktree: &AbsPath, directory: &AbsPath) -> Vec<TrustedFile> {
     let mut found = Vec::new();
@@ -72,7 +72,7 @@ fn digest(worktree: &AbsPath, path: &AbsPath) -> Option<TrustedFile> {
     identify(worktree, path, file).inspect_err(|error| tracing::warn!(%path, %error, "cannot read a project file")).ok()
 }
 
-/// The paths of the files that are new or have changed since trust was given, in order.
+/// The paths of new and changed files since trust was given, in order.
 #[expect(clippy::implicit_hasher, reason = "one set in the whole daemon")]
 #[must_use]
 pub fn pending(files: &[TrustedFile], trusted: &HashSet<TrustedFile>) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! From a document to types of ours. A problem names the key path and its place, says what was expected, and
-//! never shows a value that came from the environment or another file.
+//! Deserializes documents. Errors contain the key path, the position and what was expected, but never a value from the
+//! environment or another file.
 
 use std::fmt;
 
@@ -12,32 +12,32 @@ use serde::{
 use super::tree::{Entry, Node, NodeValue, Position, Problem};
 use crate::stdx::nearest;
 
-/// What stands where a secret is.
+/// The replacement of a secret.
 pub const MASK: &str = "***";
 
-/// Whether secrets are read as they are.
+/// How secrets are deserialized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
-    /// As they are, for use.
+    /// Unchanged, for use.
     Plain,
-    /// As `***`, for showing.
+    /// As `***`, for display.
     Masked,
 }
 
-/// Reads a value of type `T` out of the document.
+/// Deserializes a `T`.
 pub fn read<'a, T: Deserialize<'a>>(node: &'a Node, secrets: Secrets) -> Result<T, Problem> {
     T::deserialize(NodeDeserializer { node, secrets }).map_err(|error| error.into_problem(node.position))
 }
 
 #[derive(Debug)]
 struct Error {
-    /// Where, once it is known.
+    /// The position, once it is known.
     position: Option<Position>,
-    /// The keys to the place, innermost first.
+    /// The key path, innermost first.
     path: Vec<String>,
     /// What was expected.
     expected: String,
-    /// What was there instead; dropped where it is secret.
+    /// What was found; removed if it is secret.
     found: Option<String>,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Rust's words for types as a reader of settings knows them.
+/// The names of types for users.
 fn plain_words(expected: &dyn Expected) -> String {
     let text = expected.to_string();
     match text.as_str() {

@@ -1,5 +1,5 @@
-//! Who is connected, by whatever door: the doors enter a client and the entry ends with the connection. What lives as
-//! long as somebody is there watches the count.
+//! The connected clients, through all doors: each door registers its clients, and an entry ends with its connection. The
+//! daemon's lifetime depends on the count.
 
 use std::{
     collections::BTreeMap,
@@ -7,65 +7,28 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use polytree_protocol::diagnose::DiagnosisClient;
 use tokio::sync::watch;
 
-/// Which way a client came.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Door {
-    /// Standard input and output.
-    Stdio,
-    /// The user's own socket or pipe.
-    #[default]
-    Local,
-    /// A WebSocket.
-    WebSocket,
-    /// A single HTTP request: no subscriptions.
-    Http,
-}
-
-/// A connected client, as it can be told of to others: nothing secret.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Description {
-    /// The connection's number.
-    pub id: u64,
-    /// The way it came.
-    pub door: Door,
-    /// The program, where it said so.
-    pub name: Option<String>,
-    /// The program's version, where it said so.
-    pub version: Option<String>,
-    /// The directory that its requests mean when they name none.
-    pub directory: Option<String>,
-    /// When it came, in milliseconds since 1970.
-    pub since: i64,
-    /// How many subscriptions it has open.
-    pub subscriptions: usize,
-    /// How many requests are under way.
-    pub requests: usize,
-    /// How many messages wait to be written to it.
-    pub waiting_messages: usize,
-    /// Their bytes.
-    pub waiting_bytes: usize,
-    /// For how many milliseconds it has taken nothing of these; 0 when none waits.
-    pub stalled_ms: u64,
-}
-
-/// Whoever can say what it is.
+/// A client that can be registered.
 pub trait Client: Send + Sync {
-    /// What it is now.
-    fn describe(&self) -> Description;
+    /// Its current state. Contains no secrets.
+    fn describe(&self) -> DiagnosisClient;
+
+    /// How many messages wait to be written to it.
+    fn waiting_messages(&self) -> u64;
 }
 
 /// The clients of the daemon.
 #[derive(Default)]
 pub struct Clients {
-    // Plain mutex: held for single operations of the map.
+    // Locked for single operations of the map.
     entries: Mutex<BTreeMap<u64, Arc<dyn Client>>>,
     count: watch::Sender<usize>,
 }
 
 impl Clients {
-    /// Enters a client, until the presence is dropped.
+    /// Registers a client until the presence is dropped.
     #[must_use]
     pub fn enter(self: &Arc<Self>, client: Arc<dyn Client>) -> Presence {
         let id = client.describe().id;
@@ -75,22 +38,22 @@ impl Clients {
         Presence { clients: Arc::clone(self), id }
     }
 
-    /// The clients that are here, by number.
+    /// The states of all clients, by connection id, and how many messages wait for them.
     #[must_use]
-    pub fn list(&self) -> Vec<Description> {
-        // Described outside the lock: a client may take locks of its own.
+    pub fn list(&self) -> (Vec<DiagnosisClient>, u64) {
+        // Outside the lock: a client may take locks of its own.
         let clients: Vec<_> = self.entries().values().cloned().collect();
-        clients.iter().map(|client| client.describe()).collect()
+        (clients.iter().map(|client| client.describe()).collect(), clients.iter().map(|client| client.waiting_messages()).sum())
     }
 
-    /// How many clients are here, now and whenever it changes.
+    /// The number of clients, and its changes.
     #[must_use]
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<dyn Client>>> {
-        // Every operation leaves the map sound, so a panic elsewhere does too.
+        // Each operation is a single insert or removal, so a panic elsewhere leaves the map valid.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,7 +64,7 @@ impl fmt::Debug for Clients {
     }
 }
 
-/// A client's stay; its end is when this is dropped.
+/// Registers a client until it is dropped.
 #[derive(Debug)]
 pub struct Presence {
     clients: Arc<Clients>,
@@ -123,20 +86,25 @@ mod tests {
     struct Number(u64);
 
     impl Client for Number {
-        fn describe(&self) -> Description {
-            Description { id: self.0, ..Description::default() }
+        fn describe(&self) -> DiagnosisClient {
+            DiagnosisClient { id: self.0, ..DiagnosisClient::default() }
+        }
+
+        fn waiting_messages(&self) -> u64 {
+            1
         }
     }
 
     #[test]
-    fn clients_are_counted_while_they_are_here() {
+    fn clients_are_counted_while_registered() {
         let clients = Arc::new(Clients::default());
         let count = clients.count();
         let first = clients.enter(Arc::new(Number(1)));
         let second = clients.enter(Arc::new(Number(2)));
         assert_eq!(*count.borrow(), 2);
         drop(first);
-        assert_eq!(clients.list().iter().map(|client| client.id).collect::<Vec<_>>(), [2]);
+        let (listed, waiting) = clients.list();
+        assert_eq!((listed.iter().map(|client| client.id).collect::<Vec<_>>(), waiting), (vec![2], 1));
         drop(second);
         assert_eq!(*count.borrow(), 0);
     }

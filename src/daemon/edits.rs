@@ -1,4 +1,4 @@
-//! Tells those who know what is in files which files have changed.
+//! Passes changed files on to the symbol index.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// What is needed of an event.
+/// The fields of an event that are used here.
 #[derive(Deserialize)]
 struct Edit {
     directory: Option<String>,
@@ -23,7 +23,7 @@ struct Properties {
     path: String,
 }
 
-/// Follows the log until the daemon ends.
+/// Follows the event log until the daemon shuts down.
 pub(super) async fn tell(events: Arc<Events>, symbols: Arc<Symbols>, token: CancellationToken) {
     let follow = async {
         loop {
@@ -37,7 +37,7 @@ pub(super) async fn tell(events: Arc<Events>, symbols: Arc<Symbols>, token: Canc
                 },
                 Err(error) => error,
             };
-            // One that was too slow starts anew; what it has missed is seen when a query looks at the files.
+            // After an overflow it subscribes again; a query finds the missed changes when it checks the files.
             if !matches!(error, event::Error::CursorExpired { .. }) {
                 return;
             }
@@ -49,7 +49,7 @@ pub(super) async fn tell(events: Arc<Events>, symbols: Arc<Symbols>, token: Canc
     }
 }
 
-/// The file that an event tells of.
+/// The changed file.
 fn path(event: &str) -> Option<AbsPath> {
     let edit: Edit = serde_json::from_str(event).ok()?;
     let directory = edit.directory.as_deref().and_then(AbsPath::new);

@@ -1,6 +1,6 @@
-//! How long the daemon lives. One started in passing leaves when nobody needs it, when it is told to, or to make room
-//! for a newer version; one that a person or a program runs leaves only when it is told to. What decides is a pure
-//! function of what is there.
+//! The lifetime of the daemon. A detached daemon shuts down when it is idle, on request, or to make room for a newer
+//! version; one that a user or a program runs shuts down only on request. The decision is a pure function of the
+//! situation.
 
 use std::{
     fmt,
@@ -15,83 +15,83 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     session::Load,
     stdx::version::{is_newer, version},
-    store::{Kind, Ownership},
+    store::{OwnerKind, Ownership},
 };
 
-/// Whose work the daemon must not cut off.
+/// The work that a shutdown must not interrupt.
 pub trait Work: Send + Sync {
-    /// What is under way.
+    /// The work in progress.
     fn load(&self) -> Load;
-    /// Takes no more work if nothing is under way; tells whether it takes none.
+    /// Refuses new work if there is none in progress; returns whether it does.
     fn close_if_idle(&self) -> bool;
-    /// Takes no more work.
+    /// Refuses new work.
     fn close(&self);
-    /// Tells of every change of the load.
+    /// Signals every change of the load.
     fn changed(&self) -> watch::Receiver<()>;
 }
 
-/// Why the daemon leaves.
+/// Why the daemon shuts down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Nobody needs it.
+    /// It is idle.
     Idle,
-    /// It was told to.
+    /// A client has stopped it.
     Stop,
-    /// For a newer version.
+    /// To make room for a newer version.
     Room(String),
     /// Its data directory or database was removed or replaced.
     Lost,
-    /// Its store is damaged: the next daemon sets it aside and begins a new one.
+    /// Its store is damaged: the next daemon sets it aside and creates a new one.
     Damaged,
 }
 
-/// What a newer client is told.
+/// The answer to a newer client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Making {
-    /// The daemon leaves at once: start yours.
+pub enum Handover {
+    /// The daemon shuts down now; the client starts its own.
     Now,
-    /// It leaves when its turns have ended, and serves until then.
+    /// It shuts down after its turns, and accepts clients until then.
     Later,
-    /// It stays.
+    /// It does not shut down.
     Never,
 }
 
-/// What was asked of the daemon.
+/// The requests and events that affect the lifetime.
 #[derive(Default)]
 struct Orders {
     stop: Option<StopMode>,
-    /// The newest version that wants the place.
+    /// The newest version that room is made for.
     room: Option<String>,
-    /// It leaves, for whatever reason: newcomers are sent away.
-    leaving: bool,
-    /// Its data directory or database has gone: what it would store is lost.
+    /// It shuts down: new clients are refused.
+    shutting_down: bool,
+    /// Its data directory or database was removed: changes would be lost.
     lost: bool,
     /// The store is damaged.
     damaged: bool,
 }
 
-/// The daemon's life.
+/// The lifetime of a daemon.
 pub struct Life {
-    kind: Kind,
+    kind: OwnerKind,
     idle: Option<Duration>,
     work: Arc<dyn Work>,
     clients: watch::Receiver<usize>,
     listeners: watch::Receiver<usize>,
-    // Plain mutex: nothing is awaited while it is held.
+    // Never locked across an await.
     orders: Mutex<Orders>,
     ordered: watch::Sender<()>,
     place: OnceLock<Arc<Ownership>>,
 }
 
-/// How often it is looked whether the data directory and the database are still there.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval of checks that the data directory and the database still exist.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Life {
-    /// The life of a daemon of this kind that does this work. `idle` is how long it stays when nobody needs it.
+    /// `idle` is how long an idle daemon waits before it shuts down.
     #[must_use]
     pub fn new(
-        kind: Kind,
+        kind: OwnerKind,
         idle: Option<Duration>,
         work: Arc<dyn Work>,
         clients: watch::Receiver<usize>,
@@ -109,21 +109,21 @@ impl Life {
         })
     }
 
-    /// From now on the daemon leaves when this place has gone. Said once.
+    /// Shuts the daemon down when this data directory is removed. Called once.
     pub fn depend_on(&self, place: Arc<Ownership>) {
         let _ = self.place.set(place);
     }
 
-    /// Whether the data directory or its database has gone. It is looked up each time, so nothing is taken that would be lost; the first
-    /// time it has gone, the daemon is told to leave.
+    /// Whether the data directory or its database was removed. Checked at each call, so that no change is accepted that would
+    /// be lost. The first time, it starts the shutdown.
     pub fn is_lost(&self) -> bool {
         if self.place.get().is_none_or(|place| place.is_in_place()) {
             return self.orders().lost;
         }
         let mut orders = self.orders();
         if !std::mem::replace(&mut orders.lost, true) {
-            tracing::warn!("the data directory or its database was removed or replaced: the daemon leaves");
-            orders.leaving = true;
+            tracing::warn!("the data directory or its database was removed or replaced: the daemon shuts down");
+            orders.shutting_down = true;
             drop(orders);
             self.work.close();
             self.ordered.send_replace(());
@@ -133,40 +133,40 @@ impl Life {
 
     /// What kind of process it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> OwnerKind {
         self.kind
     }
 
-    /// Whether it takes no more newcomers.
+    /// Whether new clients are refused.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.orders().leaving
+    pub fn is_shutting_down(&self) -> bool {
+        self.orders().shutting_down
     }
 
-    /// From now on newcomers are sent away and no work is taken.
-    pub fn leave(&self) {
-        self.orders().leaving = true;
+    /// Refuses new clients and new work from now on.
+    pub fn shut_down(&self) {
+        self.orders().shutting_down = true;
         self.work.close();
     }
 
-    /// The store is damaged: a daemon of its own process takes no more work and leaves. Inside another program, which alone
-    /// can end it, it goes on and tells everybody who asks.
+    /// The store is damaged: a daemon with its own process refuses new work and shuts down. A standalone one, which only its
+    /// client can stop, goes on and answers with the problem.
     pub fn damaged(&self) {
-        if self.kind == Kind::Standalone {
+        if self.kind == OwnerKind::Standalone {
             return;
         }
         let mut orders = self.orders();
-        (orders.damaged, orders.leaving) = (true, true);
+        (orders.damaged, orders.shutting_down) = (true, true);
         drop(orders);
         self.work.close();
         self.ordered.send_replace(());
     }
 
-    /// Tells the daemon to stop; gives the number of turns that are waited for. `None` where the daemon is part of
-    /// another program, which alone can end it.
+    /// Stops the daemon; returns the number of turns that it waits for. `None` if the daemon is standalone: only its client
+    /// can stop it.
     #[must_use]
     pub fn stop(&self, mode: StopMode) -> Option<usize> {
-        if self.kind == Kind::Standalone {
+        if self.kind == OwnerKind::Standalone {
             return None;
         }
         self.work.close();
@@ -180,37 +180,37 @@ impl Life {
         Some(running)
     }
 
-    /// A client of this version is here; where it is a newer one, tells what the daemon does about it.
+    /// A client of this version has connected; if it is newer, returns what the daemon does about it.
     #[must_use]
-    pub fn make_room(&self, client: &str) -> Option<Making> {
+    pub fn make_room(&self, client: &str) -> Option<Handover> {
         if !is_newer(client, version()) {
             return None;
         }
-        if self.kind != Kind::Detached {
-            return Some(Making::Never);
+        if self.kind != OwnerKind::Detached {
+            return Some(Handover::Never);
         }
         let mut orders = self.orders();
         if orders.room.as_deref().is_none_or(|known| is_newer(client, known)) {
             orders.room = Some(client.to_owned());
         }
         if *self.listeners.borrow() > 0 {
-            // They may be closed one day.
-            return Some(Making::Never);
+            // Listeners may be closed later.
+            return Some(Handover::Never);
         }
-        orders.leaving |= self.work.close_if_idle();
-        let making = if orders.leaving { Making::Now } else { Making::Later };
+        orders.shutting_down |= self.work.close_if_idle();
+        let making = if orders.shutting_down { Handover::Now } else { Handover::Later };
         drop(orders);
         self.ordered.send_replace(());
         Some(making)
     }
 
-    /// Waits until the daemon has to leave.
+    /// Waits for the reason to shut down.
     pub async fn end(&self) -> Reason {
         let (mut clients, mut listeners) = (self.clients.clone(), self.listeners.clone());
         let (mut work, mut ordered) = (self.work.changed(), self.ordered.subscribe());
         let mut quiet_since = Instant::now();
         loop {
-            // What changes while this is looked at wakes the wait below.
+            // Changes from here on wake the wait below.
             for receiver in [&mut clients, &mut listeners] {
                 receiver.mark_unchanged();
             }
@@ -226,11 +226,11 @@ impl Life {
                 return Reason::Room(version);
             }
             match decide(&self.situation(quiet_since.elapsed())) {
-                Decision::Leave(reason) => {
+                Decision::ShutDown(reason) => {
                     let mut orders = self.orders();
-                    // Work, or somebody, may have come in this moment; then it is decided again.
-                    orders.leaving |= reason == Reason::Stop || self.work.close_if_idle();
-                    if orders.leaving {
+                    // Work or a client may have arrived meanwhile; then it is decided again.
+                    orders.shutting_down |= reason == Reason::Stop || self.work.close_if_idle();
+                    if orders.shutting_down {
                         return reason;
                     }
                 }
@@ -255,17 +255,17 @@ impl Life {
         }
     }
 
-    /// Waits until the data directory has gone.
+    /// Waits until the data directory is removed.
     async fn lost(&self) {
         while !self.is_lost() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 
-    /// The version that was told that the daemon leaves at once.
+    /// The version that the daemon shuts down for now.
     fn promised_room(&self) -> Option<String> {
         let orders = self.orders();
-        orders.room.clone().filter(|_| orders.leaving && orders.stop.is_none())
+        orders.room.clone().filter(|_| orders.shutting_down && orders.stop.is_none())
     }
 
     fn situation(&self, quiet: Duration) -> Situation {
@@ -283,7 +283,7 @@ impl Life {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        // Every change is a single step, so a panic elsewhere leaves it sound.
+        // Each change is a single assignment, so a panic elsewhere leaves it valid.
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -294,44 +294,44 @@ impl fmt::Debug for Life {
     }
 }
 
-/// All that counts.
+/// What the decision depends on.
 #[derive(Debug, Clone)]
 struct Situation {
-    kind: Kind,
+    kind: OwnerKind,
     clients: usize,
     listeners: usize,
     load: Load,
     stop: Option<StopMode>,
     room: Option<String>,
     idle: Option<Duration>,
-    /// How long nothing has changed.
+    /// The time since the last change.
     quiet: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
-    Leave(Reason),
-    /// Until something changes, or for so long.
+    ShutDown(Reason),
+    /// Until a change, or for this time.
     Stay(Option<Duration>),
 }
 
 fn decide(situation: &Situation) -> Decision {
     let Situation { kind, clients, listeners, load, stop, room, idle, quiet } = situation;
     match stop {
-        Some(StopMode::Now) => return Decision::Leave(Reason::Stop),
-        // Prompts that wait are kept for the next daemon.
-        Some(StopMode::Wait) if load.running == 0 && load.busy == 0 => return Decision::Leave(Reason::Stop),
+        Some(StopMode::Now) => return Decision::ShutDown(Reason::Stop),
+        // Queued prompts are kept for the next daemon.
+        Some(StopMode::Wait) if load.running == 0 && load.busy == 0 => return Decision::ShutDown(Reason::Stop),
         Some(StopMode::Wait) => return Decision::Stay(None),
         None => {}
     }
-    if *kind != Kind::Detached || *listeners > 0 || !load.is_nothing() {
+    if *kind != OwnerKind::Detached || *listeners > 0 || !load.is_nothing() {
         return Decision::Stay(None);
     }
     match (room, idle) {
-        (Some(version), _) => Decision::Leave(Reason::Room(version.clone())),
+        (Some(version), _) => Decision::ShutDown(Reason::Room(version.clone())),
         (None, Some(idle)) if *clients == 0 => match idle.checked_sub(*quiet).filter(|left| !left.is_zero()) {
             Some(left) => Decision::Stay(Some(left)),
-            None => Decision::Leave(Reason::Idle),
+            None => Decision::ShutDown(Reason::Idle),
         },
         _ => Decision::Stay(None),
     }

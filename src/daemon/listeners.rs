@@ -1,5 +1,5 @@
-//! Where the daemon listens on the network: the door enters each of its listeners, and whoever wants another one asks
-//! here, without knowing the door.
+//! The network listeners of the daemon: the network door registers its listeners here, and others request new ones without
+//! a dependency on the door.
 
 use std::{
     collections::BTreeMap,
@@ -7,76 +7,57 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
+use polytree_protocol::{
+    diagnose::DiagnosisListener,
+    listen::{ServerListenParams, ServerListenResult},
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// The capacity of the queue of requests.
-const QUEUE: usize = 8;
+const REQUEST_QUEUE_CAPACITY: usize = 8;
 
-/// Why there is no listener.
+/// Why a listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked for makes no sense, or is not safe.
+    /// The request is contradictory or not safe.
     #[error("`{field}`: {reason}")]
     Invalid {
-        /// The param.
+        /// The invalid param.
         field: &'static str,
-        /// What is wrong with it.
         reason: String,
-        /// What to do instead.
         hint: Option<String>,
     },
-    /// It listens there already, and otherwise.
-    #[error("{url} is open already, with other options")]
-    Conflict {
-        /// The listener that is open.
-        url: String,
-    },
-    /// The system refuses the address, a file cannot be used, or the daemon stops.
+    /// There is a listener with other options at the address.
+    #[error("{url} is already open with other options")]
+    Conflict { url: String },
+    /// The operating system refuses the address, a file cannot be used, or the daemon shuts down.
     #[error("{reason}")]
-    Unavailable {
-        /// What it said.
-        reason: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
+    Unavailable { reason: String, hint: Option<String> },
 }
 
 impl Error {
-    /// What to do about it, where that is known.
+    /// What to do about it, if known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Invalid { hint, .. } | Self::Unavailable { hint, .. } => hint.as_deref(),
-            Self::Conflict { .. } => Some("stop the daemon first, or take another port"),
+            Self::Conflict { .. } => Some("stop the daemon first, or use another port"),
         }
     }
-}
-
-/// An open listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
-    /// Its address for clients.
-    pub url: String,
-    /// When it was opened, in milliseconds since 1970.
-    pub since: i64,
 }
 
 /// A request to open a listener.
 #[derive(Debug)]
 pub struct ListenRequest {
-    /// Where and how.
     pub params: ServerListenParams,
     /// The variables for the turns of its clients.
     pub environment: Arc<BTreeMap<String, String>>,
-    /// Who waits for it.
     pub answer: oneshot::Sender<Result<ServerListenResult, Error>>,
 }
 
 /// The network listeners of the daemon.
 pub struct Listeners {
-    // Plain mutexes: held for single operations.
-    entries: Mutex<(u64, BTreeMap<u64, Description>)>,
+    // Locked for single operations.
+    entries: Mutex<(u64, BTreeMap<u64, DiagnosisListener>)>,
     count: watch::Sender<usize>,
     requests: mpsc::Sender<ListenRequest>,
     door: Mutex<Option<mpsc::Receiver<ListenRequest>>>,
@@ -84,47 +65,47 @@ pub struct Listeners {
 
 impl Default for Listeners {
     fn default() -> Self {
-        let (requests, door) = mpsc::channel(QUEUE);
+        let (requests, door) = mpsc::channel(REQUEST_QUEUE_CAPACITY);
         Self { entries: Mutex::default(), count: watch::Sender::new(0), requests, door: Mutex::new(Some(door)) }
     }
 }
 
 impl Listeners {
-    /// Enters a listener, until the presence is dropped.
+    /// Registers a listener until the presence is dropped.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, description: Description) -> Presence {
+    pub fn enter(self: &Arc<Self>, listener: DiagnosisListener) -> Presence {
         let mut entries = lock(&self.entries);
         entries.0 += 1;
         let number = entries.0;
-        entries.1.insert(number, description);
+        entries.1.insert(number, listener);
         self.count.send_replace(entries.1.len());
         Presence { listeners: Arc::clone(self), number }
     }
 
     /// The open listeners, the oldest first.
     #[must_use]
-    pub fn list(&self) -> Vec<Description> {
+    pub fn list(&self) -> Vec<DiagnosisListener> {
         lock(&self.entries).1.values().cloned().collect()
     }
 
-    /// How many listeners are open, now and whenever it changes.
+    /// The number of listeners, and its changes.
     #[must_use]
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
 
-    /// The requests, for the door that handles them; can be taken once.
+    /// The requests, for the network door; can be taken once.
     #[must_use]
     pub fn requests(&self) -> Option<mpsc::Receiver<ListenRequest>> {
         lock(&self.door).take()
     }
 
-    /// Asks for a listener; one that is open already at that address is as good.
+    /// Requests a listener; returns an open one with the same address and options.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn open(&self, params: ServerListenParams, environment: Arc<BTreeMap<String, String>>) -> Result<ServerListenResult, Error> {
-        let nobody = || Error::Unavailable { reason: "this daemon does not listen on the network now".to_owned(), hint: None };
+        let nobody = || Error::Unavailable { reason: "this daemon cannot listen on the network now".to_owned(), hint: None };
         if lock(&self.door).is_some() {
             return Err(nobody());
         }
@@ -134,7 +115,7 @@ impl Listeners {
     }
 }
 
-/// Each lock guards a plain value that every operation leaves sound, so a panic while it is held does too.
+/// Each operation leaves the value valid, so a panic while the lock is held does, too.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -145,7 +126,7 @@ impl fmt::Debug for Listeners {
     }
 }
 
-/// A listener's time; its end is when this is dropped.
+/// Registers a listener until it is dropped.
 #[derive(Debug)]
 pub struct Presence {
     listeners: Arc<Listeners>,
@@ -168,8 +149,8 @@ mod tests {
     fn listeners_are_listed_while_they_are_open() {
         let listeners = Arc::new(Listeners::default());
         let count = listeners.count();
-        let enter = |url: &str| listeners.enter(Description { url: url.to_owned(), since: 0 });
-        let urls = || listeners.list().into_iter().map(|listener| listener.url).collect::<Vec<_>>();
+        let enter = |url: &str| listeners.enter(DiagnosisListener { address: url.to_owned(), since: 0 });
+        let urls = || listeners.list().into_iter().map(|listener| listener.address).collect::<Vec<_>>();
         let first = enter("ws://b/");
         let second = enter("ws://a/");
         assert_eq!((*count.borrow(), urls()), (2, vec!["ws://b/".to_owned(), "ws://a/".to_owned()]));

@@ -1,4 +1,4 @@
-//! The daemon: owns everything that outlives a project. Built once, from the bottom up; ended from the top down.
+//! The daemon: creates and owns everything that outlives a project, and shuts it down in reverse order.
 
 pub mod calls;
 pub mod clients;
@@ -36,25 +36,25 @@ use crate::{
         time::{Moment, now_ms},
         version::version,
     },
-    store::{self, Durability, Kind, Owner, Ownership, Room, Store, aside::SetAside},
+    store::{self, Durability, Owner, OwnerKind, Ownership, Room, Store, aside::SetAside},
     tool::{context::Environment, output},
 };
 
-/// How often idle directories are closed and old events removed.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
-/// When starting is over.
-const STARTED: Duration = Duration::from_millis(500);
-/// A directory that nobody has used for this long is closed.
-const IDLE_DIRECTORY_MS: i64 = 10 * 60 * 1000;
-/// When nothing has changed for this long, work is over for the moment.
-const QUIET: Duration = Duration::from_secs(1);
-/// So much more memory than at rest is worth giving back.
-const GROWN: u64 = 2 << 20;
-/// An end of the daemon takes at most this long.
-const ENDING: Duration = Duration::from_millis(1500);
+/// The interval of closing idle directories and removing old events.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// The delay of work that should not slow the start down.
+const START_DELAY: Duration = Duration::from_millis(500);
+/// Directories that were not used for this time are closed.
+const DIRECTORY_IDLE_MS: i64 = 10 * 60 * 1000;
+/// Memory is given back when no work has started or ended for this time.
+const IDLE_DELAY: Duration = Duration::from_secs(1);
+/// The growth of memory, in bytes, from which on giving back is worth it.
+const MIN_GROWTH: u64 = 2 << 20;
+/// The timeout of ending tasks at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// For how long older ones wait for the newer one that room is made for.
-const ROOM: Duration = Duration::from_secs(5);
+/// How long older clients wait for the newer version that room is made for.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Work for Sessions {
     fn load(&self) -> Load {
@@ -71,45 +71,38 @@ impl Work for Sessions {
     }
 }
 
-/// Why a daemon does not start.
+/// Why a daemon cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process owns the data directory.
     #[error("the data directory {data} is owned by {}", owner.as_ref().map_or_else(|| "another process".to_owned(), |owner| format!("process {}", owner.pid)))]
-    Owned {
-        /// The data directory.
-        data: AbsPath,
-        /// Who owns it, where that is known.
-        owner: Option<Owner>,
-    },
-    /// The places for settings, data and sockets cannot be used.
+    Owned { data: AbsPath, owner: Option<Owner> },
+    /// A directory for settings, data or sockets cannot be used.
     #[error(transparent)]
     Places(#[from] crate::config::places::Error),
-    /// The store cannot be used.
     #[error(transparent)]
     Storage(#[from] store::Error),
-    /// The event log cannot be used.
     #[error(transparent)]
     Event(#[from] event::Error),
     /// The images of files for undo cannot be used.
     #[error("the images of files in the data directory cannot be used: {0}")]
     Snapshots(std::io::Error),
-    /// The sessions cannot be read.
     #[error(transparent)]
     Session(#[from] session::Error),
 }
 
 impl Error {
-    /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Owned { owner, .. } => {
                 let end = match owner {
-                    Some(Owner { kind: Kind::Standalone, pid, .. }) => format!("that one ends with its client, or by `kill {pid}`"),
-                    _ => "`polytree stop` ends that one".to_owned(),
+                    Some(Owner { kind: OwnerKind::Standalone, pid, .. }) => format!("that one exits with its client, or by `kill {pid}`"),
+                    _ => "`polytree stop` stops that one".to_owned(),
                 };
-                Some(format!("one daemon serves a data directory, and `polytree run` and the other commands reach it by themselves; {end}"))
+                Some(format!(
+                    "a data directory has one daemon, and `polytree run` and the other commands connect to it automatically; {end}"
+                ))
             }
             Self::Storage(error) | Self::Event(event::Error::Storage(error)) | Self::Session(session::Error::Storage(error)) => {
                 error.hint()
@@ -119,64 +112,55 @@ impl Error {
     }
 }
 
-/// How a daemon ends.
+/// How turns end at shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// As if every session were aborted.
+    /// Like `session.abort` for each session.
     Abort,
-    /// Turns are marked as interrupted; what waits for a person stays open for the next daemon.
-    Leave,
+    /// Turns are marked as interrupted; open questions are kept for the next daemon.
+    Interrupt,
 }
 
 /// The one daemon of a data directory.
 pub struct Daemon {
     /// Where settings, data and sockets are.
     pub places: Places,
-    /// The event log.
     pub events: Arc<Events>,
-    /// The permission questions.
     pub broker: Arc<Broker>,
-    /// The sessions.
     pub sessions: Sessions,
-    /// The projects and open directories.
     pub projects: Arc<Projects>,
-    /// Texts that editors hold and have not saved.
+    /// Unsaved texts of editors.
     pub overlay: Arc<Overlay>,
-    /// The symbols in the files of directories that are asked for.
     pub symbols: Arc<Symbols>,
-    /// The names of files in the worktrees in use.
     pub finder: Arc<Finder>,
     /// What sessions changed in files.
     pub snapshots: Arc<Snapshots>,
-    /// The searches that run.
     pub searches: Arc<SearchSlots>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
-    /// Who is connected.
     pub clients: Arc<Clients>,
-    /// Where it listens on the network.
+    /// The network listeners.
     pub listeners: Arc<Listeners>,
-    /// The calls so far.
     pub calls: Arc<Calls>,
-    /// When it started, by a clock that nobody can move too.
+    /// When it started, also by the monotonic clock.
     pub began: Moment,
-    /// How long it lives.
     pub life: Arc<Life>,
-    /// The root of the tree of work.
+    /// The root of the task tree.
     pub tasks: Tasks,
     pub(crate) store: Arc<Store>,
     ownership: Arc<Ownership>,
-    // Plain mutex: held for single operations.
+    // Locked for single operations.
     socket: Mutex<Option<AbsPath>>,
 }
 
 impl Daemon {
-    /// Takes the data directory. `socket` is where the daemon will listen, for those who find the directory owned.
+    /// Takes ownership of the data directory. `socket` is where the daemon will listen, for other processes that find the
+    /// directory owned.
     ///
     /// # Errors
-    /// [`Error::Owned`] when another process has the directory; others when it cannot be used.
-    pub fn own(places: &Places, kind: Kind, socket: &AbsPath) -> Result<Ownership, Error> {
-        memory::keep_little();
+    /// [`Error::Owned`] if another process owns the directory; other errors if it cannot be used.
+    pub fn own(places: &Places, kind: OwnerKind, socket: &AbsPath) -> Result<Ownership, Error> {
+        memory::limit_allocator();
         if let Err(error) = descriptors::raise() {
             tracing::warn!(%error, "the limit of open files could not be raised");
         }
@@ -185,7 +169,7 @@ impl Daemon {
         Ownership::take(places.data.as_path(), &me)?.map_err(|owner| Error::Owned { data: places.data.clone(), owner })
     }
 
-    /// Starts in the data directory that is owned. `socket` is where it listens, if it does.
+    /// Starts in the owned data directory. `socket` is where it listens, if it does.
     ///
     /// # Errors
     /// When the data directory cannot be used.
@@ -196,10 +180,10 @@ impl Daemon {
         socket: Option<AbsPath>,
     ) -> Result<Arc<Self>, Error> {
         let ownership = Arc::new(ownership);
-        let keeping = Keeping::read(&places, environment);
-        // Before anything of this process can be among them.
+        let settings = DaemonSettings::read(&places, environment);
+        // Before this process can create any.
         let unfinished = unfinished::left(&places.data.join("unfinished"));
-        let store = Arc::new(Store::open(places.data.join("polytree.db").as_path(), keeping.durability)?);
+        let store = Arc::new(Store::open(places.data.join("polytree.db").as_path(), settings.durability)?);
         ownership.watch_store(store.path())?;
         let events = Events::open(Arc::clone(&store));
         let broker = Arc::new(Broker::new(Arc::clone(&store)));
@@ -211,8 +195,8 @@ impl Daemon {
         let snapshots = Snapshots::open(&places.data, notes, Arc::clone(&finder), Arc::clone(&overlay), below).map_err(Error::Snapshots)?;
         let snapshots = Arc::new(snapshots);
         let mut projects = Projects::new(Arc::clone(&store), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
-        // One that was started in passing serves many, and keeps nothing of whoever was first.
-        if ownership.kind() == Kind::Foreground {
+        // A detached daemon does not use the recordings of the client that happened to start it.
+        if ownership.kind() == OwnerKind::Foreground {
             projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
@@ -220,7 +204,7 @@ impl Daemon {
         let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), workspaces, Arc::clone(&snapshots), tasks.child()).await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
         let work = Arc::new(sessions.clone());
-        let life = Life::new(ownership.kind(), keeping.idle, work, clients.count(), listeners.count());
+        let life = Life::new(ownership.kind(), settings.idle, work, clients.count(), listeners.count());
         life.depend_on(Arc::clone(&ownership));
         let daemon = Arc::new(Self {
             places,
@@ -245,10 +229,10 @@ impl Daemon {
             ownership,
         });
         if !unfinished.is_empty() {
-            // A directory on a server that does not answer holds nobody up.
+            // Not awaited: a directory may be on a network file system that hangs.
             drop(Tasks::spawn_blocking(move || unfinished::remove(&unfinished)));
         }
-        drop(daemon.tasks.spawn("housekeeping", Arc::clone(&daemon).keep_house(keeping)));
+        drop(daemon.tasks.spawn("maintenance", Arc::clone(&daemon).maintain(settings)));
         drop(daemon.tasks.spawn("memory", Arc::clone(&daemon).give_back()));
         drop(daemon.tasks.spawn("damage", Arc::clone(&daemon).watch_damage()));
         drop(
@@ -263,7 +247,7 @@ impl Daemon {
         self.store.set_aside()
     }
 
-    /// Leaves once the store shows damage: nothing can be stored any more, and only the next start can begin a new one.
+    /// Shuts down when damage of the store is found: only the next start can create a new store.
     async fn watch_damage(self: Arc<Self>) {
         tokio::select! {
             () = self.tasks.token().cancelled() => {}
@@ -271,14 +255,13 @@ impl Daemon {
         }
     }
 
-    /// Once nothing runs any more, gives back the memory that work has taken: caches of the store, and what the allocator
-    /// keeps between smaller blocks.
+    /// When all work has ended, gives memory back: caches of the store, and free memory of the allocator.
     async fn give_back(self: Arc<Self>) {
         let mut changed = self.sessions.changed();
         let (mut least, mut is_quiet) = (memory::anonymous().unwrap_or(u64::MAX), true);
         loop {
-            // While nothing changes at all this waits for ever.
-            let pause = async { if is_quiet { std::future::pending().await } else { tokio::time::sleep(QUIET).await } };
+            // Waits forever while there are no changes.
+            let pause = async { if is_quiet { std::future::pending().await } else { tokio::time::sleep(IDLE_DELAY).await } };
             tokio::select! {
                 () = self.tasks.token().cancelled() => return,
                 Ok(()) = changed.changed() => is_quiet = false,
@@ -288,7 +271,7 @@ impl Daemon {
                         continue;
                     }
                     let Some(taken) = memory::anonymous() else { return };
-                    if taken.saturating_sub(GROWN) > least {
+                    if taken.saturating_sub(MIN_GROWTH) > least {
                         self.store.shrink().await;
                         let _ = Tasks::spawn_blocking(memory::give_back).await;
                     }
@@ -298,30 +281,30 @@ impl Daemon {
         }
     }
 
-    async fn keep_house(self: Arc<Self>, keeping: Keeping) {
-        let mut pause = STARTED;
+    async fn maintain(self: Arc<Self>, settings: DaemonSettings) {
+        let mut pause = START_DELAY;
         loop {
             tokio::select! {
                 () = self.tasks.token().cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            let has_started = std::mem::replace(&mut pause, HOUSEKEEPING) == STARTED;
+            let has_started = std::mem::replace(&mut pause, MAINTENANCE_INTERVAL) == START_DELAY;
             if has_started {
-                // Before a command needs it.
+                // In advance, before a command needs it.
                 self.projects.sandbox().abilities().await;
-                // Damage is told to whoever waits for it.
+                // Damage is reported through `wait_for_damage`.
                 let _ = self.store.check_integrity().await;
             }
-            // What only starting or a turn long ago has needed need not stay.
+            // Code that only the start or an old turn has used need not stay in memory.
             let _ = Tasks::spawn_blocking(memory::forget_code).await;
             if has_started {
                 continue;
             }
-            self.projects.close_idle(now_ms() - IDLE_DIRECTORY_MS);
-            self.symbols.close_idle(now_ms() - IDLE_DIRECTORY_MS);
-            self.sessions.close_idle(now_ms() - IDLE_DIRECTORY_MS);
-            self.finder.close_idle(now_ms() - IDLE_DIRECTORY_MS);
-            if let Err(error) = self.events.trim(keeping.log_ms, keeping.log_bytes).await {
+            self.projects.close_idle(now_ms() - DIRECTORY_IDLE_MS);
+            self.symbols.close_idle(now_ms() - DIRECTORY_IDLE_MS);
+            self.sessions.close_idle(now_ms() - DIRECTORY_IDLE_MS);
+            self.finder.close_idle(now_ms() - DIRECTORY_IDLE_MS);
+            if let Err(error) = self.events.trim(settings.log_ms, settings.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
             self.snapshots.prune().await;
@@ -338,63 +321,63 @@ impl Daemon {
         }
     }
 
-    /// Where it listens on this machine, if it does.
+    /// The path of the local socket, if it listens.
     #[must_use]
     pub fn socket(&self) -> Option<AbsPath> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes where the daemon listens from now on, for those who look for it.
+    /// Publishes the path of the local socket from now on.
     pub fn listen_at(&self, socket: &AbsPath) {
         if let Err(error) = self.ownership.listen_at(socket.as_path()) {
-            tracing::warn!(%error, "it could not be noted where the daemon listens");
+            tracing::warn!(%error, "the path of the socket could not be written to the lock file");
         }
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.clone());
     }
 
-    /// Notes for whom the daemon leaves, for older ones that come before that one.
+    /// Writes the version that the daemon makes room for to the lock file; older clients wait for it.
     pub fn make_room(&self, version: String) {
-        let until = now_ms() + i64::try_from(ROOM.as_millis()).unwrap_or(i64::MAX);
+        let until = now_ms() + i64::try_from(ROOM_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         if let Err(error) = self.ownership.make_room(Room { version, until }) {
-            tracing::warn!(%error, "it could not be noted for whom room is made");
+            tracing::warn!(%error, "the version to make room for could not be written to the lock file");
         }
     }
 
-    /// Notes that the daemon leaves because it was told to: clients do not call the next one before they need it.
+    /// Writes to the lock file that the daemon was stopped: clients start the next one only when they need it.
     pub fn note_stop(&self) {
         if let Err(error) = self.ownership.note_stop() {
-            tracing::warn!(%error, "it could not be noted that the daemon was stopped");
+            tracing::warn!(%error, "the stop could not be written to the lock file");
         }
     }
 
-    /// Ends every turn and waits a moment for their ends to be stored. Reading goes on.
+    /// Ends all turns and waits until this is stored, with a timeout. Reads still work.
     pub async fn interrupt(&self, ending: Ending) {
-        self.life.leave();
-        if ending == Ending::Leave {
+        self.life.shut_down();
+        if ending == Ending::Interrupt {
             self.sessions.shut_down();
         }
         self.tasks.cancel();
-        if tokio::time::timeout(ENDING, self.tasks.finished()).await.is_err() {
-            tracing::warn!("some tasks had not ended in time");
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.tasks.finished()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
         }
     }
 
-    /// Commits what waits and closes the store. The last call.
+    /// Commits queued changes and closes the store. The last call.
     pub fn close(&self) {
         self.store.close();
     }
 }
 
-/// What the user's settings say about the daemon; the defaults where they cannot be read, which a prompt will tell.
+/// The user's settings for the daemon. If they cannot be read: the defaults; a prompt will report the error.
 #[derive(Clone, Copy)]
-struct Keeping {
+struct DaemonSettings {
     durability: Durability,
     log_ms: i64,
     log_bytes: u64,
     idle: Option<Duration>,
 }
 
-impl Keeping {
+impl DaemonSettings {
     fn read(places: &Places, environment: &Environment) -> Self {
         use polytree_protocol::config::Durability as Setting;
         let (storage, server) = match Loader::new().load_user(places, environment) {

@@ -30,7 +30,7 @@ use std::{
     time::Instant,
 };
 
-use polytree_protocol::id::ProjectId;
+use polytree_protocol::{diagnose::DiagnosisIndex, id::ProjectId};
 
 use self::{files::Files, index::Index, listing::path_bytes, notifier::Notifier, query::Query, search::Request, watch::table::WatchBudget};
 use crate::{
@@ -48,7 +48,7 @@ pub use listing::EntryKind;
 pub use recent::Recent;
 pub use snapshot::Unreadable;
 pub use touched::Touched;
-pub use tree::{Cut, Tree};
+pub use tree::Tree;
 
 /// The limit of indexes; beyond it the least recently used one is dropped.
 const MAX_INDEXES: usize = 32;
@@ -71,24 +71,6 @@ pub struct Wanted {
     /// The limit of paths.
     pub limit: usize,
     pub what: Option<EntryKind>,
-}
-
-#[derive(Debug, Clone)]
-pub struct IndexState {
-    /// The root of the tree.
-    pub root: AbsPath,
-    /// The number of names.
-    pub entries: usize,
-    /// Their memory use in bytes, including shared memory.
-    pub bytes: usize,
-    /// The number of watched directories.
-    pub watched: usize,
-    /// The number of directories without a watch, which are polled.
-    pub unwatched: usize,
-    /// Why it is incomplete.
-    pub cut: Option<Cut>,
-    /// When it was last used, in milliseconds since 1970.
-    pub used: i64,
 }
 
 /// All indexes of the daemon.
@@ -166,21 +148,21 @@ impl Finder {
     }
 
     /// The state of all indexes, sorted by path.
-    pub fn state(&self) -> Vec<IndexState> {
+    pub fn state(&self) -> Vec<DiagnosisIndex> {
         let state = |Pooled { value: index, used }: Pooled<Index>| {
             let snapshot = index.snapshot();
-            IndexState {
-                root: index.checkout.worktree.clone(),
-                entries: snapshot.tree.entries(),
-                bytes: snapshot.tree.bytes(),
-                watched: snapshot.watched,
-                unwatched: snapshot.tree.unwatched(),
-                cut: snapshot.tree.cut,
+            DiagnosisIndex {
+                directory: index.checkout.worktree.to_string(),
+                entries: snapshot.tree.entries() as u64,
+                bytes: snapshot.tree.bytes() as u64,
+                watched: snapshot.watched as u64,
+                unwatched: snapshot.tree.unwatched() as u64,
+                partial: snapshot.tree.cut.map(|cut| cut.word().to_owned()),
                 used,
             }
         };
         let mut states: Vec<_> = self.indexes.list().into_iter().map(state).collect();
-        states.sort_by(|one, other| one.root.cmp(&other.root));
+        states.sort_by(|one, other| one.directory.cmp(&other.directory));
         states
     }
 

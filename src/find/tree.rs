@@ -39,6 +39,17 @@ pub enum Cut {
     Time,
 }
 
+impl Cut {
+    /// The word for it in a diagnosis.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Entries => "entries",
+            Self::Depth => "depth",
+            Self::Time => "time",
+        }
+    }
+}
+
 /// The directories of a worktree.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {

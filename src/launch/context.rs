@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{config::Places, stdx::paths::AbsPath};
 
-/// What the process was started with.
+/// The directories and variables that the process was started with.
 #[derive(Clone)]
 pub struct LaunchContext {
-    /// Its environment variables.
     pub environment: Arc<BTreeMap<String, String>>,
     /// The working directory, or the one given with `--directory`.
     pub directory: AbsPath,

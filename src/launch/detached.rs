@@ -1,4 +1,4 @@
-//! A daemon that outlives whoever needed it: how it is started, with what, and how it says that it is there.
+//! Starts a detached daemon, which outlives the command that started it, and waits for its report on a pipe.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use tokio::{
 use super::{context::LaunchContext, error::Error};
 use crate::{cli::Screen, daemon, stdx::process::detach, store::aside, tool::umask};
 
-/// How the started process is called.
+/// The arguments of the started process.
 const ARGUMENTS: [&str; 2] = ["serve", "--detached"];
 
-/// The longest line that a daemon says about its start.
-const LINE_LIMIT: u64 = 64 * 1024;
+/// The size limit of a daemon's report.
+const MAX_REPORT_BYTES: u64 = 64 * 1024;
 
-/// Variables that a daemon needs. The variables of its turns are those of the clients that ask for them.
+/// Variables that a daemon needs. Turns use the variables of the clients that start them.
 const NEEDED: &[&str] = if cfg!(windows) {
     &[
         "APPDATA",
@@ -45,10 +45,10 @@ const NEEDED: &[&str] = if cfg!(windows) {
     &["HOME", "LANG", "LOGNAME", "PATH", "TMPDIR", "USER"]
 };
 
-/// Beginnings of further names.
+/// Variables with these prefixes are passed on, too.
 const NEEDED_PREFIXES: &[&str] = &["LC_", "POLYTREE_", "XDG_"];
 
-/// Settings as a variable belong to the client that brings them, and may hold keys; recordings are of its own turns.
+/// Variables of a client that are not passed on: they apply to its own turns, and may contain keys.
 const NOT_NEEDED: &[&str] = &[
     "POLYTREE_CONFIG_CONTENT",
     "POLYTREE_LOCAL_SERVERS",
@@ -56,42 +56,41 @@ const NOT_NEEDED: &[&str] = &[
     "POLYTREE_RECORD",
     "POLYTREE_REPLAY",
     "POLYTREE_REPLAY_TIMED",
-    // A client's mask holds for its turns, not for the daemon.
+    // A client's umask applies to its turns, not to the daemon.
     umask::VARIABLE,
 ];
 
 fn is_needed(name: &str) -> bool {
-    // On Windows names differ in their letters only.
+    // Names are case-insensitive on Windows.
     let upper = name.to_uppercase();
     let name = if cfg!(windows) { upper.as_str() } else { name };
     !NOT_NEEDED.contains(&name) && (NEEDED.contains(&name) || NEEDED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-/// What the started process says on its pipe.
+/// What the started process reports on its pipe.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Word {
-    /// It serves.
+enum Report {
     Ready,
-    /// Somebody else owns the data directory.
+    /// Another process owns the data directory.
     Owned,
-    /// It cannot be.
-    Failed { message: String, hint: Option<String> },
+    Failed {
+        message: String,
+        hint: Option<String>,
+    },
 }
 
-/// How starting a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Started {
-    /// It serves.
     Ready,
-    /// Somebody else was quicker.
+    /// Another process was faster.
     Owned,
 }
 
-/// Starts a daemon and waits until it serves.
+/// Starts a daemon and waits until it accepts clients.
 pub(super) async fn start(context: &LaunchContext, deadline: Instant) -> Result<Started, Error> {
     let program = std::env::current_exe().map_err(|source| Error::Program { program: "this executable".to_owned(), source })?;
-    let program = replaced(program, Path::exists);
+    let program = current_executable(program, Path::exists);
     let environment = context.environment.iter().filter(|(name, _)| is_needed(name)).map(|(name, value)| (name.as_str(), value.as_str()));
     let store = context.places.data.join("polytree.db");
     let damaged = aside::all(store.as_path());
@@ -102,36 +101,36 @@ pub(super) async fn start(context: &LaunchContext, deadline: Instant) -> Result<
     let mut line = String::new();
     let said = async {
         if let Some(pipe) = child.stdout.take() {
-            BufReader::new(pipe.take(LINE_LIMIT)).read_line(&mut line).await?;
+            BufReader::new(pipe.take(MAX_REPORT_BYTES)).read_line(&mut line).await?;
         }
         if line.is_empty() { child.wait().await.map(Some) } else { Ok(None) }
     };
     let ended: io::Result<Option<ExitStatus>> = timeout_at(deadline, said).await.map_err(|_| {
-        // It may only be slow, so it is left alone: whoever asks next may find it.
-        Error::Wordless { what: "it has not become ready in time".to_owned(), log: log() }
+        // It is not killed: it may be slow, and the next command may find it.
+        Error::NoReport { what: "it was not ready in time".to_owned(), log: log() }
     })?;
     let what = match ended {
-        Ok(Some(status)) => format!("it ended with {status}"),
-        Err(error) => format!("it cannot be heard: {error}"),
+        Ok(Some(status)) => format!("it exited with {status}"),
+        Err(error) => format!("its report cannot be read: {error}"),
         Ok(None) => match serde_json::from_str(&line) {
-            Ok(Word::Ready) => {
-                // It has no terminal to say so itself.
+            Ok(Report::Ready) => {
+                // The daemon has no terminal.
                 for path in aside::all(store.as_path()).iter().filter(|path| !damaged.contains(path)) {
                     Screen::standard().status(&format!("polytree: {}", aside::notice(path, None)));
                 }
                 return Ok(Started::Ready);
             }
-            Ok(Word::Owned) => return Ok(Started::Owned),
-            Ok(Word::Failed { message, hint }) => return Err(Error::Start { message, hint }),
-            Err(_) => format!("it said {:?}", line.trim()),
+            Ok(Report::Owned) => return Ok(Started::Owned),
+            Ok(Report::Failed { message, hint }) => return Err(Error::Start { message, hint }),
+            Err(_) => format!("it reported {:?}", line.trim()),
         },
     };
-    Err(Error::Wordless { what, log: log() })
+    Err(Error::NoReport { what, log: log() })
 }
 
-/// The executable to start for one that runs as `current`: after an upgrade Linux says that the file is deleted, while
-/// the new one stands in its place.
-fn replaced(current: PathBuf, exists: impl Fn(&Path) -> bool) -> PathBuf {
+/// The executable to start, if this one runs as `current`: after an upgrade Linux reports the path of the running file
+/// with the suffix ` (deleted)`, and the new file has the path without it.
+fn current_executable(current: PathBuf, exists: impl Fn(&Path) -> bool) -> PathBuf {
     let in_place = current.to_str().and_then(|text| text.strip_suffix(" (deleted)")).map(PathBuf::from);
     match in_place {
         Some(path) if !exists(&current) => path,
@@ -139,26 +138,26 @@ fn replaced(current: PathBuf, exists: impl Fn(&Path) -> bool) -> PathBuf {
     }
 }
 
-fn say(word: &Word) {
-    detach::say_last(&serde_json::to_string(word).unwrap_or_default());
+fn report(report: &Report) {
+    detach::report(&serde_json::to_string(report).unwrap_or_default());
 }
 
-/// Tells whoever started this process that it serves.
-pub(super) fn say_ready() {
-    say(&Word::Ready);
+/// Reports to the starting process that the daemon accepts clients.
+pub(super) fn report_ready() {
+    report(&Report::Ready);
 }
 
-/// Tells whoever started this process why it cannot be a daemon.
-pub fn say_failed(error: &Error) {
+/// Reports to the starting process why the daemon did not start.
+pub fn report_failure(error: &Error) {
     match error {
-        Error::Daemon(daemon::Error::Owned { .. }) => say(&Word::Owned),
-        error => say_cannot(&error.told(), error.hint().as_deref()),
+        Error::Daemon(daemon::Error::Owned { .. }) => report(&Report::Owned),
+        error => report_problem(&error.with_causes(), error.hint().as_deref()),
     }
 }
 
-/// The same, for what is wrong before a daemon is even tried.
-pub fn say_cannot(message: &str, hint: Option<&str>) {
-    say(&Word::Failed { message: message.to_owned(), hint: hint.map(ToOwned::to_owned) });
+/// Reports a problem before the start of the daemon.
+pub fn report_problem(message: &str, hint: Option<&str>) {
+    report(&Report::Failed { message: message.to_owned(), hint: hint.map(ToOwned::to_owned) });
 }
 
 #[cfg(test)]
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_whoever_starts_it_are_not_taken_along() {
+    fn keys_of_the_starting_client_are_not_passed_on() {
         for name in ["PATH", "POLYTREE_DATA_DIR", "XDG_RUNTIME_DIR"] {
             assert!(is_needed(name), "{name}");
         }
@@ -180,11 +179,11 @@ mod tests {
     fn after_an_upgrade_the_new_executable_is_started() {
         let check = |current: &str, there: &[&str]| {
             let there: Vec<PathBuf> = there.iter().map(PathBuf::from).collect();
-            replaced(PathBuf::from(current), |path| there.iter().any(|known| known == path)).display().to_string()
+            current_executable(PathBuf::from(current), |path| there.iter().any(|known| known == path)).display().to_string()
         };
         assert_eq!(check("/bin/p", &["/bin/p"]), "/bin/p");
         assert_eq!(check("/bin/p (deleted)", &["/bin/p"]), "/bin/p");
-        assert_eq!(check("/bin/p (deleted)", &["/bin/p (deleted)", "/bin/p"]), "/bin/p (deleted)", "that is its name");
-        assert_eq!(check("/bin/p (deleted)", &[]), "/bin/p", "the error then names the place");
+        assert_eq!(check("/bin/p (deleted)", &["/bin/p (deleted)", "/bin/p"]), "/bin/p (deleted)", "the suffix is part of its name");
+        assert_eq!(check("/bin/p (deleted)", &[]), "/bin/p", "the error then contains the path");
     }
 }

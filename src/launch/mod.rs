@@ -1,5 +1,5 @@
-//! What the process becomes: a daemon in the background, a daemon in the foreground, a daemon inside a client's process, or
-//! a client of the running daemon.
+//! Runs the process as a detached daemon, a daemon in the foreground, a daemon inside a client's process, or a client of
+//! the running daemon.
 
 mod context;
 mod detached;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 pub use self::{
     context::LaunchContext,
-    detached::{say_cannot, say_failed},
+    detached::{report_failure, report_problem},
     dial::{DAEMON_TIMEOUT, Dialed, Start, dial},
-    error::{Error, told},
+    error::{Error, with_causes},
     relay::relay,
     stop::stop,
 };
@@ -29,28 +29,28 @@ use crate::{
     rpc::connection::{Connection, Door},
     serve::{engine::End, stdio},
     stdx::tasks::Tasks,
-    store::{Kind, LockState, Ownership},
+    store::{LockState, OwnerKind, Ownership},
 };
 
-/// Runs the whole daemon for the client on standard input and output; ends with its input, or by a signal.
+/// Runs a daemon for the client on standard input and output; ends with its input, or by a signal.
 ///
 /// # Errors
-/// When the daemon does not start.
+/// If the daemon does not start.
 pub async fn standalone(context: LaunchContext) -> Result<(), Error> {
     let mut signals = Signals::listen();
-    let running = RunningDaemon::open(&context, Kind::Standalone).await?;
+    let running = RunningDaemon::open(&context, OwnerKind::Standalone).await?;
     let connection = Arc::new(Connection::new(Door::Stdio, Some(context.directory), context.environment));
     let (daemon, life) = (Arc::clone(&running.daemon), Arc::clone(&running.daemon.life));
     let interrupt = async move { daemon.interrupt(Ending::Abort).await };
     let ending = tokio::select! {
         end = stdio::serve_stdio(&running.rpc, connection, &running.doors, interrupt) => {
-            tracing::debug!(?end, "the client has ended");
+            tracing::debug!(?end, "the client has disconnected");
             Ending::Abort
         }
-        () = signals.next() => Ending::Leave,
+        () = signals.next() => Ending::Interrupt,
         reason = life.end() => {
-            tracing::info!(?reason, "the daemon ends");
-            Ending::Leave
+            tracing::info!(?reason, "the daemon shuts down");
+            Ending::Interrupt
         }
     };
     running.close(ending, &mut signals).await;
@@ -60,49 +60,49 @@ pub async fn standalone(context: LaunchContext) -> Result<(), Error> {
 /// Runs the daemon in the foreground until a signal ends it.
 ///
 /// # Errors
-/// When the daemon does not start.
+/// If the daemon does not start.
 pub async fn serve(context: LaunchContext, ready: impl FnOnce(&Daemon)) -> Result<(), Error> {
-    live(context, Kind::Foreground, ready).await
+    run(context, OwnerKind::Foreground, ready).await
 }
 
-/// Runs the daemon that [`dial`] starts: tells it that it is ready, and leaves when nobody needs it any more.
+/// Runs the daemon that [`dial`] starts: reports that it is ready, and exits when it is idle.
 ///
 /// # Errors
-/// When the daemon does not start; [`say_failed`] tells it to whoever waits.
+/// If the daemon does not start; [`report_failure`] passes this on to the starting process.
 pub async fn serve_detached(context: LaunchContext) -> Result<(), Error> {
-    live(context, Kind::Detached, |_| detached::say_ready()).await
+    run(context, OwnerKind::Detached, |_| detached::report_ready()).await
 }
 
-async fn live(context: LaunchContext, kind: Kind, ready: impl FnOnce(&Daemon)) -> Result<(), Error> {
+async fn run(context: LaunchContext, kind: OwnerKind, ready: impl FnOnce(&Daemon)) -> Result<(), Error> {
     let mut signals = Signals::listen();
     let running = RunningDaemon::open(&context, kind).await?;
-    tracing::info!(?kind, pid = std::process::id(), "the daemon serves");
+    tracing::info!(?kind, pid = std::process::id(), "the daemon accepts clients");
     ready(&running.daemon);
     let reason = tokio::select! {
         () = signals.next() => None,
         reason = running.daemon.life.end() => Some(reason),
     };
     match &reason {
-        None => tracing::info!("the daemon ends: it got a signal"),
-        Some(reason) => tracing::info!(?reason, "the daemon ends"),
+        None => tracing::info!("the daemon shuts down: it received a signal"),
+        Some(reason) => tracing::info!(?reason, "the daemon shuts down"),
     }
     match reason {
         Some(Reason::Room(version)) => running.daemon.make_room(version),
         Some(Reason::Stop) | None => running.daemon.note_stop(),
         Some(Reason::Idle | Reason::Lost | Reason::Damaged) => {}
     }
-    running.close(Ending::Leave, &mut signals).await;
+    running.close(Ending::Interrupt, &mut signals).await;
     Ok(())
 }
 
-/// What must be closed with a client's connection: its tasks, and a daemon if it runs in this process.
+/// What is closed with a client's connection: its tasks, and the daemon if it runs in this process.
 pub struct Backing {
     running: Option<RunningDaemon>,
     tasks: Tasks,
 }
 
 impl Backing {
-    /// Ends the connection, and the daemon if it is ours.
+    /// Closes the connection, and the daemon if it runs in this process.
     pub async fn close(self) {
         if let Some(running) = self.running {
             running.close(Ending::Abort, &mut Signals::listen()).await;
@@ -111,7 +111,7 @@ impl Backing {
     }
 }
 
-/// Reaches the one daemon for a command; starts it where there is none. `tell` gets what the person should know.
+/// Connects a command to the daemon; starts one if none runs. `tell` receives messages for the user.
 ///
 /// # Errors
 /// As [`dial`].
@@ -125,17 +125,17 @@ pub async fn reach(context: &LaunchContext, tell: impl FnOnce(&str)) -> Result<(
     Ok((cli::Daemon { peer, notifications }, Backing { running: None, tasks }))
 }
 
-/// The daemon that runs, for a command that only looks; starts none, and makes none leave.
+/// The running daemon, for a command that changes nothing: never starts a daemon, and never makes one shut down.
 pub async fn running(context: &LaunchContext) -> cli::Running {
     match dial::find(context).await {
         Ok(Some(Dialed { input, output, .. })) => {
-            // The connection ends with the process.
+            // The connection is closed when the process exits.
             let (peer, notifications) = Peer::start(input, output, &Tasks::new());
             cli::Running::Daemon(cli::Daemon { peer, notifications })
         }
         found => match Ownership::lock_state(context.places.data.as_path()) {
             LockState::Owned(owner) => {
-                let problem = found.err().map_or_else(|| "it does not answer on its socket".to_owned(), |error| error.told());
+                let problem = found.err().map_or_else(|| "it does not answer on its socket".to_owned(), |error| error.with_causes());
                 cli::Running::Silent(owner, problem)
             }
             LockState::Free(_) => cli::Running::Nobody,
@@ -143,13 +143,13 @@ pub async fn running(context: &LaunchContext) -> cli::Running {
     }
 }
 
-/// Runs a daemon within this process, for a command alone.
+/// Runs a daemon within this process for one command.
 ///
 /// # Errors
-/// When another process owns the data directory, or it cannot be used.
+/// If another process owns the data directory, or it cannot be used.
 pub async fn inside(context: &LaunchContext) -> Result<(cli::Daemon, Backing), Error> {
-    let running = RunningDaemon::open(context, Kind::Standalone).await?;
-    // The same connection as any other but for the pipe.
+    let running = RunningDaemon::open(context, OwnerKind::Standalone).await?;
+    // Like any other connection, but over a pipe in memory.
     let (near, far) = tokio::io::duplex(256 * 1024);
     let (near_input, near_output) = tokio::io::split(near);
     let (far_input, far_output) = tokio::io::split(far);

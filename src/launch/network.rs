@@ -1,4 +1,4 @@
-//! `serve --listen`: a daemon in the foreground that listens on the network, or a word to the one that runs already.
+//! `serve --listen`: runs a daemon in the foreground that listens on the network, or asks the running daemon to listen.
 
 use std::{future::pending, sync::Arc};
 
@@ -12,52 +12,51 @@ use crate::{
     serve::web::{TokenError, TokenFile},
 };
 
-/// What is wanted of the network.
+/// The requested listeners.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
-    /// The listeners.
     pub listeners: Vec<ServerListenParams>,
-    /// Whether the token is replaced first.
+    /// Replace the token first.
     pub new_token: bool,
 }
 
 impl Network {
-    fn is_wanted(&self) -> bool {
+    fn is_requested(&self) -> bool {
         !self.listeners.is_empty() || self.new_token
     }
 }
 
-/// What a person must know to use the listeners.
+/// What a user needs for the listeners.
 #[derive(Clone)]
 pub struct Opened {
-    /// Where the daemon listens now, of what was asked for.
+    /// The addresses of the requested listeners.
     pub urls: Vec<String>,
-    /// What clients must show. It is a secret: for the terminal, never for a log.
+    /// The token that clients must send. A secret: only for the terminal, never for a log.
     pub token: String,
 }
 
 /// Why there are no listeners.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no daemon to open them.
+    /// There is no daemon.
     #[error(transparent)]
     Daemon(#[from] Unreached),
     /// The daemon in this process cannot open one.
     #[error(transparent)]
     Listener(#[from] listeners::Error),
-    /// The daemon that runs did not open one.
+    /// The running daemon did not open one.
     #[error(transparent)]
     Peer(#[from] peer::Error),
-    /// There is no token.
+    /// The token cannot be read or written.
     #[error(transparent)]
     Token(#[from] TokenError),
 }
 
-/// Runs the daemon in the foreground with these listeners until a signal ends it; beside a running daemon, has that one
-/// open them and returns. `ready` is told of the daemon, `opened` of the listeners.
+/// Runs the daemon in the foreground with these listeners until a signal ends it. If a daemon runs already, asks that
+/// one to open them and returns. `ready` is called with the daemon, `opened` with the listeners.
 ///
 /// # Errors
-/// When there is no daemon, or it cannot open a listener: then it does not go on without it.
+/// If there is no daemon, or a listener cannot be opened; the daemon does not run without it.
 pub async fn serve(
     context: LaunchContext,
     network: Network,
@@ -71,12 +70,12 @@ pub async fn serve(
     let (started, daemon) = oneshot::channel();
     let serving = super::serve(context.clone(), |daemon| {
         ready(daemon);
-        // Nobody waits when nothing is wanted.
+        // Without requested listeners there is no receiver.
         let _ = started.send(Arc::clone(&daemon.listeners));
     });
     let mut opened = Some(opened);
     let opening = async {
-        let (Ok(listeners), true) = (daemon.await, network.is_wanted()) else { return pending().await };
+        let (Ok(listeners), true) = (daemon.await, network.is_requested()) else { return pending().await };
         let mut urls = Vec::new();
         for params in &network.listeners {
             urls.push(listeners.open(params.clone(), Arc::clone(&context.environment)).await?.url);
@@ -89,7 +88,7 @@ pub async fn serve(
         failed = opening => return failed,
     };
     match ended {
-        Err(Unreached::Daemon(daemon::Error::Owned { .. })) if network.is_wanted() => {
+        Err(Unreached::Daemon(daemon::Error::Owned { .. })) if network.is_requested() => {
             let urls = ask(&context, &network.listeners).await?;
             Ok(tell(&mut opened, urls, &tokens)?)
         }
@@ -97,7 +96,7 @@ pub async fn serve(
     }
 }
 
-/// Has the daemon that runs open the listeners.
+/// Asks the running daemon to open the listeners.
 async fn ask(context: &LaunchContext, wanted: &[ServerListenParams]) -> Result<Vec<String>, Error> {
     let mut urls = Vec::new();
     if !wanted.is_empty() {

@@ -1,4 +1,4 @@
-//! `polytree stdio`: the client on standard input and output, relayed to the one daemon.
+//! `polytree stdio`: relays the client on standard input and output to the daemon.
 
 use super::{
     context::LaunchContext,
@@ -14,27 +14,27 @@ use crate::{
     stdx::{memory, paths::AbsPath},
 };
 
-/// When a client may try again without a daemon, in milliseconds.
-const RETRY_AFTER: u64 = 1000;
+/// When a client may retry without a daemon, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1000;
 
-/// Relays the client until it goes. `tell` gets what the person should know.
+/// Relays until the client disconnects. `tell` receives messages for the user.
 ///
 /// # Errors
-/// When no daemon can be reached or started to begin with.
+/// If no daemon can be reached or started at first.
 pub async fn relay(context: LaunchContext, tell: impl Fn(&str)) -> Result<(), Error> {
-    let mut dialer = Dialer { context, tell, told: String::new() };
+    let mut dialer = Dialer { context, tell, last_notice: String::new() };
     let unique = format!("relay-{}-", ulid::Ulid::generate());
     let end = relay::relay((stdio::input(), stdio::input_ended()), stdio::output(), &mut dialer, &unique, stdio::output_gone()).await?;
-    tracing::debug!(?end, "the client has gone");
+    tracing::debug!(?end, "the client has disconnected");
     Ok(())
 }
 
 struct Dialer<T> {
     context: LaunchContext,
-    /// Takes what the person should know.
+    /// Receives messages for the user.
     tell: T,
-    /// What was told last.
-    told: String,
+    /// The last message.
+    last_notice: String,
 }
 
 impl<T: Fn(&str)> Dial for Dialer<T> {
@@ -52,22 +52,22 @@ impl<T: Fn(&str)> Dial for Dialer<T> {
             },
             DialMode::Running => find(&self.context).await?,
         };
-        // Starting took most of the program, passing messages on takes little of it.
+        // Starting needs most of the program's code, relaying little of it.
         memory::forget_code();
         Ok(dialed.map(|dial::Dialed { input, output, notice, .. }| {
-            if let Some(notice) = notice.filter(|notice| *notice != self.told) {
+            if let Some(notice) = notice.filter(|notice| *notice != self.last_notice) {
                 (self.tell)(&notice);
-                self.told = notice;
+                self.last_notice = notice;
             }
             Dialed { input, output }
         }))
     }
 
     fn explain(&self, error: &Error) -> rpc::error::Error {
-        let told = rpc::error::Error::unavailable(error.told()).retry_after(RETRY_AFTER);
+        let explained = rpc::error::Error::unavailable(error.with_causes()).retry_after(RETRY_AFTER_MS);
         match error.hint() {
-            Some(hint) => told.hint(hint),
-            None => told,
+            Some(hint) => explained.hint(hint),
+            None => explained,
         }
     }
 }

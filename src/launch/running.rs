@@ -1,4 +1,4 @@
-//! A daemon that runs in this process, with its doors.
+//! A daemon in this process, with its doors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,19 +13,18 @@ use crate::{
         web::NetworkListeners,
     },
     stdx::tasks::Tasks,
-    store::Kind,
+    store::OwnerKind,
 };
 
-/// How long closing the doors may take.
-const CLOSING: Duration = Duration::from_millis(400);
+/// The timeout of closing the doors.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The interval between attempts to open the socket again.
-const AGAIN: Duration = Duration::from_secs(5);
+const REOPEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The exit code after a second signal.
-const TOLD_TWICE: i32 = 143;
+const EXIT_AFTER_SECOND_SIGNAL: i32 = 143;
 
-/// A daemon that runs in this process, with its doors.
 pub(super) struct RunningDaemon {
     pub daemon: Arc<Daemon>,
     pub rpc: Rpc,
@@ -33,17 +32,17 @@ pub(super) struct RunningDaemon {
 }
 
 impl RunningDaemon {
-    /// Takes the data directory and opens the local socket: at once, so that whoever finds the directory owned can wait
-    /// there until the daemon serves.
-    pub async fn open(context: &LaunchContext, kind: Kind) -> Result<Self, Error> {
+    /// Takes the data directory and opens the local socket immediately, so that other processes that find the directory
+    /// owned can wait there until the daemon is ready.
+    pub async fn open(context: &LaunchContext, kind: OwnerKind) -> Result<Self, Error> {
         let LaunchContext { places, environment, .. } = context;
         let addresses = Address::candidates(&places.runtime, &places.data);
         let first = addresses.first().ok_or(local::Error::Nowhere)?;
         let ownership = Daemon::own(places, kind, first.path())?;
         let listener = match Listener::bind_first(&addresses).await {
             Ok(listener) => Some(listener),
-            // Nobody else would ever find it.
-            Err(error) if kind == Kind::Detached => return Err(error.into()),
+            // No client could find it.
+            Err(error) if kind == OwnerKind::Detached => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "the local socket could not be opened; other commands cannot reach this daemon");
                 None
@@ -69,28 +68,29 @@ impl RunningDaemon {
         Ok(Self { daemon, rpc, doors })
     }
 
-    /// Ends the turns, lets the doors give their last answers, closes the store. A signal meanwhile ends the process.
+    /// Ends the turns, lets the doors send the last answers, and closes the store. A signal meanwhile exits the process.
     pub async fn close(self, ending: Ending, signals: &mut Signals) {
         let close = async {
             self.daemon.interrupt(ending).await;
             self.daemon.events.end();
             self.doors.cancel();
-            let _ = tokio::time::timeout(CLOSING, self.doors.finished()).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.doors.finished()).await;
             self.daemon.close();
         };
         tokio::select! {
             () = close => {}
             () = signals.next() => {
-                tracing::warn!("told to end a second time: what was not stored yet is lost");
-                std::process::exit(TOLD_TWICE);
+                tracing::warn!("received a second signal: changes that are not stored yet are lost");
+                std::process::exit(EXIT_AFTER_SECOND_SIGNAL);
             }
         }
-        // The lock is let go by the kernel, with the process: whoever waits for it waits for the real end.
+        // The kernel releases the lock when the process exits, so that a waiting process waits for the exit.
         std::mem::forget(self.daemon);
     }
 }
 
-/// Serves the local socket until the doors close. A socket whose file was removed is made again, elsewhere if need be.
+/// Serves the local socket until the doors close. If the socket's file is removed, it is opened again, at another
+/// address if necessary.
 async fn listen(daemon: Arc<Daemon>, rpc: Rpc, doors: Tasks, mut listener: Listener, addresses: Vec<Address>) {
     loop {
         tokio::select! {
@@ -100,14 +100,14 @@ async fn listen(daemon: Arc<Daemon>, rpc: Rpc, doors: Tasks, mut listener: Liste
         listener = loop {
             match Listener::bind_first(&addresses).await {
                 Ok(listener) => break listener,
-                Err(error) => tracing::warn!(%error, "the local socket was removed and cannot be made again yet"),
+                Err(error) => tracing::warn!(%error, "the local socket was removed and cannot be opened again yet"),
             }
             tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(REOPEN_INTERVAL) => {}
                 () = doors.token().cancelled() => return,
             }
         };
-        tracing::warn!(path = %listener.address().path(), "the local socket was removed and is made again");
+        tracing::warn!(path = %listener.address().path(), "the local socket was removed and is opened again");
         daemon.listen_at(listener.address().path());
     }
 }

@@ -1,9 +1,9 @@
-//! The signals that end a daemon: the first one politely, the second one at once.
+//! The signals that end a daemon: the first one shuts it down, the second one exits immediately.
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens from its making on.
+/// Signals since its creation.
 pub(super) struct Signals {
     #[cfg(unix)]
     signals: Option<[Signal; 3]>,
@@ -16,14 +16,14 @@ impl Signals {
             let listen = || -> std::io::Result<_> {
                 Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?])
             };
-            let signals = listen().inspect_err(|error| tracing::warn!(%error, "signals cannot be heard: they end the daemon at once")).ok();
+            let signals = listen().inspect_err(|error| tracing::warn!(%error, "signals cannot be handled: they kill the daemon")).ok();
             Self { signals }
         }
         #[cfg(not(unix))]
         Self {}
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         #[cfg(unix)]
         match &mut self.signals {

@@ -1,5 +1,5 @@
-//! The open directories of the daemon: opened at first use, looked at again at each use, closed when idle. Also makes
-//! the workspaces of turns, so that changed settings count at the next prompt.
+//! The open directories of the daemon: opened at first use, checked at each use, closed when idle. Also creates the
+//! workspaces of turns, so that changed settings take effect at the next prompt.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -33,16 +33,16 @@ use crate::{
     tool::context::Environment,
 };
 
-/// How many directories are open at most; beyond it the one that was not used for longest is closed.
+/// The limit of open directories; beyond it the least recently used one is closed.
 const MAX_OPEN: usize = 512;
 
-/// In a list, a project whose files cannot be read in this time has none that wait for trust.
+/// The timeout of reading the pending files of a project in a list; after it there are none.
 const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How exact the time of a project's last use is.
-const TOUCH_MS: i64 = 1000;
+/// The precision of the time of a project's last use.
+const LAST_USE_PRECISION_MS: i64 = 1000;
 
-/// The projects that the daemon knows, and the directories that are open.
+/// The known projects and the open directories.
 pub struct Projects {
     pub(super) store: Arc<Store>,
     pub(super) loading: Arc<Loading>,
@@ -50,13 +50,13 @@ pub struct Projects {
 }
 
 impl Projects {
-    /// Nothing is open yet.
+    /// Without open directories.
     #[must_use]
     pub fn new(store: Arc<Store>, places: Places, overlay: Arc<Overlay>, finder: Arc<Finder>) -> Self {
         Self { store, loading: Arc::new(Loading::new(places, overlay, finder)), open: IdlePool::new(MAX_OPEN) }
     }
 
-    /// What commands are confined by.
+    /// The sandbox of commands.
     #[must_use]
     pub fn sandbox(&self) -> &Arc<Sandbox> {
         &self.loading.sandbox
@@ -77,28 +77,28 @@ impl Projects {
         self
     }
 
-    /// Opens a directory (a real path) for a mere read: nothing is written to it.
+    /// Opens a directory (a real path) read-only.
     ///
     /// # Errors
-    /// When the directory has gone or the store fails.
+    /// If the directory does not exist or the store fails.
     pub async fn look(&self, directory: &AbsPath) -> Result<Arc<Instance>, Error> {
         self.enter(directory, Use::Read).await
     }
 
-    /// Opens a directory in which something begins: the project's id is written into the repository.
+    /// Opens a directory for work: the project's id is written into the repository.
     ///
     /// # Errors
-    /// When the directory has gone or the store fails.
+    /// If the directory does not exist or the store fails.
     pub async fn claim(&self, directory: &AbsPath) -> Result<Arc<Instance>, Error> {
         let instance = self.enter(directory, Use::Begin).await?;
         self.touch(&instance).await?;
         Ok(instance)
     }
 
-    /// Notes that the project was used, for the order of lists; at most once a second.
+    /// Stores the time of the project's use, for the order of lists; at most once a second.
     async fn touch(&self, instance: &Instance) -> Result<(), Error> {
         let now = now_ms();
-        if now - instance.project.time.updated < TOUCH_MS {
+        if now - instance.project.time.updated < LAST_USE_PRECISION_MS {
             return Ok(());
         }
         Ok(self.store.touch_project(instance.project.id.clone(), now).await?)
@@ -121,7 +121,7 @@ impl Projects {
         sight.remember(&self.store, purpose == Use::Begin, now_ms(), facts).await
     }
 
-    /// Closes directories that nobody has used since the given time (milliseconds since 1970).
+    /// Closes directories that were not used since the given time (milliseconds since 1970).
     pub fn close_idle(&self, since: i64) {
         self.open.drop_idle(since);
     }
@@ -138,8 +138,8 @@ impl Projects {
         Ok(futures::future::join_all(known).await)
     }
 
-    /// Where the files that count for the project are, as checkouts and directories: its main checkout, its directories that
-    /// are open, and `directory`.
+    /// The directories with files of the project that need trust, each with its checkout: the main checkout, the open
+    /// directories, and `directory`.
     fn places_of(&self, project: &KnownProject, directory: Option<(AbsPath, AbsPath)>) -> Vec<(AbsPath, AbsPath)> {
         let mut places = vec![(project.worktree.clone(), project.worktree.clone())];
         places.extend(directory);
@@ -157,7 +157,7 @@ impl Projects {
         self.store.project(id.clone()).await?.ok_or_else(|| Error::UnknownProject(id.clone()))
     }
 
-    /// The project as clients see it from this directory, with the files that wait for trust.
+    /// The project for clients in this directory, with its pending files.
     ///
     /// # Errors
     /// When the store fails.
@@ -172,7 +172,7 @@ impl Projects {
     /// Initialises a git repository in the directory, unless it is in one.
     ///
     /// # Errors
-    /// When git cannot.
+    /// If git fails.
     pub async fn init_git(&self, directory: &AbsPath) -> Result<(), Error> {
         let path = directory.clone();
         let location = disk::run(directory, move || layout::locate(&path)).await;
@@ -183,7 +183,7 @@ impl Projects {
         Ok(())
     }
 
-    /// Names the project; an empty name takes it away.
+    /// Sets the project's name; an empty one removes it.
     ///
     /// # Errors
     /// When the store fails.
@@ -191,7 +191,7 @@ impl Projects {
         self.change(instance, ProjectChange::Name(name)).await
     }
 
-    /// Trusts the project's files as they are now, or takes all trust away.
+    /// Trusts the present state of the project's files, or removes all trust.
     ///
     /// # Errors
     /// When the store fails.
@@ -214,20 +214,20 @@ impl Projects {
         if is_known { Ok(()) } else { Err(Error::UnknownProject(id)) }
     }
 
-    /// The settings of the directory as they are now, for a client with the given variables.
+    /// The current settings of the directory for a client with the given variables.
     ///
     /// # Errors
-    /// When a settings file is at fault.
+    /// If a settings file is invalid.
     pub async fn settings(&self, instance: &Arc<Instance>, environment: &Environment) -> Result<Arc<Settings>, Error> {
         let (loading, instance, environment) = (Arc::clone(&self.loading), Arc::clone(instance), Arc::clone(environment));
         disk::run(instance.directory().clone(), move || loading.settings(&instance, &environment)).await
     }
 
-    /// The providers and models of the directory, and of the model servers that run on this machine. `everything`: also
-    /// those that only a fetched catalogue knows.
+    /// The providers and models of the directory, and of model servers on this machine. `everything`: with those that are
+    /// only in a fetched catalogue.
     ///
     /// # Errors
-    /// When a settings file is at fault.
+    /// If a settings file is invalid.
     pub async fn providers(
         &self,
         instance: &Arc<Instance>,
@@ -238,10 +238,10 @@ impl Projects {
         Ok(DirectoryModels::new(&self.loading.models, &settings, environment, everything).list_with_local().await)
     }
 
-    /// Where the keys of providers come from: in a directory, or by the user's own settings.
+    /// The origins of the providers' keys, in a directory or by the user's own settings.
     ///
     /// # Errors
-    /// When a settings file or the key store is at fault.
+    /// If a settings file or the key store is invalid.
     pub async fn keys(&self, instance: Option<Arc<Instance>>, environment: &Environment) -> Result<Vec<AuthEntry>, Error> {
         let (loading, environment) = (Arc::clone(&self.loading), Arc::clone(environment));
         let place = instance.as_ref().map_or_else(|| loading.places.data.clone(), |instance| instance.directory().clone());
@@ -255,16 +255,16 @@ impl Projects {
         .await
     }
 
-    /// The stored keys, to keep them out of what is shown; none where the store cannot be read.
+    /// The stored keys, to redact them; none if they cannot be read.
     #[must_use]
     pub fn stored_keys(&self) -> Arc<Keys> {
         self.loading.models.keys.keys().unwrap_or_default()
     }
 
-    /// Stores a provider's key; removes it where there is none. Tells whether anything has changed.
+    /// Stores a provider's key, or removes it if `None`. Returns whether this changed anything.
     ///
     /// # Errors
-    /// When it is no key, or the store cannot be used.
+    /// If the key is invalid, or the key store cannot be used.
     pub async fn store_key(&self, provider: String, key: Option<KeyText>) -> Result<bool, Error> {
         let pool = Arc::clone(&self.loading.models);
         let store = move || match key {
@@ -274,15 +274,15 @@ impl Projects {
         match Tasks::spawn_blocking(store).await {
             Ok(stored) => Ok(stored?),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The process ends: nobody will read the answer.
+            // The process exits: the answer is not needed.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Fetches the catalogue of models anew, from where the client's environment or the user's own settings say.
+    /// Fetches the catalogue of models from the address in the client's environment or the user's own settings.
     ///
     /// # Errors
-    /// When it cannot be fetched or kept; the one that counted before still does.
+    /// If it cannot be fetched or stored; the previous one stays in use.
     pub async fn refresh_models(&self, environment: &Environment) -> Result<ModelRefreshResult, Error> {
         let url = match environment.get(URL_VARIABLE) {
             Some(url) => Some(url.clone()),
@@ -296,10 +296,10 @@ impl Projects {
         Ok(self.loading.models.cache.refresh(url.as_deref().unwrap_or(PUBLISHED_AT), network).await?)
     }
 
-    /// What a turn in the directory would work with now.
+    /// The current workspace of a turn in the directory.
     ///
     /// # Errors
-    /// When a settings file is at fault.
+    /// If a settings file is invalid.
     pub async fn workspace(&self, instance: &Arc<Instance>, environment: &Environment) -> Result<Arc<Workspace>, Error> {
         let (loading, instance, environment) = (Arc::clone(&self.loading), Arc::clone(instance), Arc::clone(environment));
         disk::run(instance.directory().clone(), move || loading.workspace(&instance, &environment)).await
@@ -354,9 +354,9 @@ fn as_pairs(files: Vec<TrustedFile>) -> Vec<(String, String)> {
     files.into_iter().map(|file| (file.path, file.digest)).collect()
 }
 
-/// The files that count in these checkouts and directories, each once. What does not answer in time has none.
+/// The files in these directories that need trust, each once. A file system that times out has none.
 async fn files_in(places: Vec<(AbsPath, AbsPath)>) -> Vec<TrustedFile> {
-    // Each for itself: the worktrees of a project may be on different file systems.
+    // Separately: the worktrees of a project may be on different file systems.
     let looks = places.into_iter().map(|(worktree, directory)| {
         disk::run_within(directory.clone(), LIST_TIMEOUT, move || trust::files_that_count(&worktree, &directory))
     });
@@ -369,13 +369,13 @@ async fn files_in(places: Vec<(AbsPath, AbsPath)>) -> Vec<TrustedFile> {
     files
 }
 
-/// Whether a main checkout is not there. One that does not answer in time is not.
+/// Whether a main checkout is missing. False after a timeout.
 async fn is_missing(main: &AbsPath) -> bool {
     let path = main.clone();
     !disk::run_within(main, LIST_TIMEOUT, move || path.as_path().is_dir()).await.unwrap_or_default()
 }
 
-/// The facts about a project with this main checkout: the files of these checkouts and directories, and whether it is there.
+/// The facts about a project: the files of these directories, and whether the main checkout exists.
 async fn facts(directory: &AbsPath, main: &AbsPath, places: impl Into<Vec<(AbsPath, AbsPath)>>) -> ProjectFacts {
     let (files, missing) = tokio::join!(files_in(places.into()), is_missing(main));
     ProjectFacts { directory: directory.to_string(), files: as_pairs(files), missing }

@@ -1,4 +1,4 @@
-//! The `directory` that a client names: any spelling of it becomes the one absolute real path.
+//! Resolves the `directory` of a request to its real path.
 
 use std::{
     fs, io,
@@ -13,41 +13,27 @@ use crate::stdx::{
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Empty, relative, or no path at all: the request itself is wrong.
+    /// Empty, relative, or not a path: the request is invalid.
     #[error("the directory {given:?} is not an absolute path; a leading ~ stands for the home directory")]
-    NotAbsolute {
-        /// What was given.
-        given: String,
-    },
-    /// Its real path cannot be written as text.
+    NotAbsolute { given: String },
+    /// Its real path is not Unicode.
     #[error("the real path of {given:?} is not valid Unicode")]
-    NotText {
-        /// What was given.
-        given: String,
-    },
-    /// There is nothing, or nothing that can be reached.
+    NotText { given: String },
+    /// It does not exist, or cannot be reached.
     #[error("there is no directory {given:?}")]
-    Missing {
-        /// What was given.
-        given: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is something else.
+    Missing { given: String, source: io::Error },
+    /// It is not a directory.
     #[error("{given:?} is not a directory")]
-    NotADirectory {
-        /// What was given.
-        given: String,
-    },
+    NotADirectory { given: String },
 }
 
-/// The real path of a directory that must exist: absolute, or with a leading `~`.
+/// The real path of an existing directory: absolute, or with a leading `~`.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn resolve(given: &str) -> Result<AbsPath, Error> {
     let missing = |source| Error::Missing { given: given.to_owned(), source };
-    // Resolved by the system and not by text: `..` after a symbolic link leads to the parent of its target.
+    // By the operating system, not lexically: `..` after a symbolic link is the parent of its target.
     let real = fs::canonicalize(spelled(given)?).map_err(missing)?;
     if !fs::metadata(&real).map_err(missing)?.is_dir() {
         return Err(Error::NotADirectory { given: given.to_owned() });
@@ -58,10 +44,10 @@ pub fn resolve(given: &str) -> Result<AbsPath, Error> {
     AbsPath::new(real).ok_or_else(|| Error::NotAbsolute { given: given.to_owned() })
 }
 
-/// Like [`resolve`], and makes the directory, and those above it, where they are not there.
+/// Like [`resolve`], and creates missing directories.
 ///
 /// # Errors
-/// See [`Error`]; `Missing` when it cannot be made.
+/// See [`Error`]; `Missing` if it cannot be created.
 pub fn resolve_or_create(given: &str) -> Result<AbsPath, Error> {
     let path = spelled(given)?;
     match fs::create_dir_all(&path) {
@@ -72,7 +58,7 @@ pub fn resolve_or_create(given: &str) -> Result<AbsPath, Error> {
     resolve(given)
 }
 
-/// [`resolve`], where it may wait for a disk.
+/// [`resolve`] on a thread that may block.
 ///
 /// # Errors
 /// See [`Error`].
@@ -81,7 +67,7 @@ pub async fn resolved(given: &str) -> Result<AbsPath, Error> {
     disk::run(given, move || resolve(&text)).await
 }
 
-/// [`resolve_or_create`], where it may wait for a disk.
+/// [`resolve_or_create`] on a thread that may block.
 ///
 /// # Errors
 /// See [`Error`].
@@ -96,7 +82,7 @@ fn spelled(given: &str) -> Result<PathBuf, Error> {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             paths::home().map(|home| home.as_path().join(rest.trim_start_matches('/')))
         }
-        // The home of another user: shells know it, we do not.
+        // The home of another user is not supported.
         Some(_) => None,
     };
     path.filter(|path| Path::is_absolute(path) && !given.contains('\0')).ok_or_else(|| Error::NotAbsolute { given: given.to_owned() })

@@ -1,4 +1,4 @@
-//! How opening a directory or changing a project fails.
+//! Errors of opening a directory or changing a project.
 
 use polytree_protocol::id::ProjectId;
 
@@ -9,27 +9,19 @@ use crate::{
     store,
 };
 
-/// How opening a directory or changing a project fails.
+/// Why a directory cannot be opened or a project cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No such project.
+    /// The project does not exist.
     #[error("there is no project {0}")]
     UnknownProject(ProjectId),
-    /// The directory cannot be used.
     #[error("{0}")]
     Directory(String),
-    /// The directory could not be looked at.
+    /// The directory cannot be read.
     #[error("{directory}: {source}")]
-    Unseen {
-        /// The directory.
-        directory: AbsPath,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// git cannot.
+    Unseen { directory: AbsPath, source: std::io::Error },
     #[error(transparent)]
     Git(#[from] git::Error),
-    /// The settings are at fault.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// A key cannot be stored, or the keys cannot be read.
@@ -38,7 +30,6 @@ pub enum Error {
     /// The catalogue of models cannot be fetched.
     #[error(transparent)]
     Catalog(#[from] FetchError),
-    /// The store failed.
     #[error(transparent)]
     Storage(#[from] store::Error),
 }

@@ -1,4 +1,4 @@
-//! What a turn's tools are kept from: keys in the environment and in results, places that hold keys, and polytree's own.
+//! Protects secrets from a turn's tools: keys in the environment and in results, key stores, and polytree's own files.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::{
     tool::{context::Environment, guard::Guard, private::PrivatePlaces},
 };
 
-/// The guard of a turn that keeps long outputs in `output`.
+/// The guard of a turn with its directory for long outputs.
 pub(super) fn guard(places: &Places, instance: &Instance, output: &AbsPath, keys: &KnownKeys, environment: &Environment) -> Arc<Guard> {
     let worktree = instance.worktree();
-    // Sockets may be kept in a place that is everybody's, such as one for temporary files.
+    // The directory of sockets may be shared, such as one for temporary files.
     let runtime = Some(&places.runtime).filter(|runtime| worktree == *runtime || !worktree.is_within(runtime));
     let own = [&places.config, &places.data].into_iter().chain(runtime).cloned();
     Arc::new(Guard {
@@ -48,9 +48,9 @@ pub(super) fn may_read(
     }
 }
 
-/// The client's variables without those that hold keys, but for the `kept` ones.
+/// The client's variables without those with keys, except `kept` ones.
 pub(super) fn without_keys(environment: &Environment, keys: &KnownKeys, secrets: &KnownSecrets, kept: &[String]) -> Environment {
-    // A key may come to the settings out of a variable of any name.
+    // A key in the settings may come from a variable with any name.
     let holds_key = |name: &String, value: &String| !kept.contains(name) && (keys.variables.contains(name) || secrets.is_in(value));
     if !environment.iter().any(|(name, value)| holds_key(name, value)) {
         return Arc::clone(environment);

@@ -1,6 +1,5 @@
-//! The file `polytree-id` in a repository's common git directory: the one thing that is ever written there.
-//! It appears whole or not at all, several processes that make it at once agree on one id, and a valid id is only
-//! replaced by somebody who names it.
+//! The file `polytree-id` in a repository's common git directory, the only file that is written there. It is created
+//! atomically, concurrent processes agree on one id, and a valid id is only replaced by a process that knows it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -20,14 +19,14 @@ use crate::{
 /// The file's name.
 pub const NAME: &str = "polytree-id";
 
-const LIMIT: u64 = 64;
+const MAX_BYTES: u64 = 64;
 
-/// What stands in the id file.
+/// The content of the id file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdFile {
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// Something that is no id: other text, a symbolic link, a file that may not be read.
+    /// Not an id: other text, a symbolic link, an unreadable file.
     Invalid,
     /// The project's id.
     Valid(ProjectId),
@@ -44,10 +43,10 @@ impl IdFile {
     }
 }
 
-/// Reads the id file. Never follows a link and never fails: what cannot be read is `Invalid`.
+/// Reads the id file. Does not follow links; unreadable files are `Invalid`.
 #[must_use]
 pub fn read(common_dir: &AbsPath) -> IdFile {
-    match small_file::read(common_dir.join(NAME).as_path(), LIMIT, Links::Refuse) {
+    match small_file::read(common_dir.join(NAME).as_path(), MAX_BYTES, Links::Refuse) {
         Ok(content) => {
             let text = std::str::from_utf8(&content).unwrap_or_default();
             ProjectId::parse(text.trim_end()).map_or(IdFile::Invalid, IdFile::Valid)
@@ -57,18 +56,18 @@ pub fn read(common_dir: &AbsPath) -> IdFile {
     }
 }
 
-/// Gives the repository an id if it has none and tells which one it has then: an id that somebody else wrote first wins.
+/// Writes an id if there is none, and returns the repository's id: that of another process, if it was first.
 ///
 /// # Errors
-/// When the repository cannot be written.
+/// If the repository is not writable.
 pub fn create(common_dir: &AbsPath, wanted: &ProjectId) -> io::Result<ProjectId> {
     write(common_dir, wanted, None)
 }
 
-/// Replaces the id `old`, which a copied repository brought along, and tells which one it has then.
+/// Replaces the id `old` of a copied repository, and returns the repository's id.
 ///
 /// # Errors
-/// When the repository cannot be written.
+/// If the repository is not writable.
 pub fn replace(common_dir: &AbsPath, old: &ProjectId, wanted: &ProjectId) -> io::Result<ProjectId> {
     write(common_dir, wanted, Some(old))
 }
@@ -78,7 +77,7 @@ fn write(common_dir: &AbsPath, wanted: &ProjectId, replaced: Option<&ProjectId>)
     match read(common_dir) {
         IdFile::Valid(id) if Some(&id) != replaced => return Ok(id),
         IdFile::Missing => put_new(common_dir, wanted)?,
-        // Between reading and renaming another process could have put a valid id here: only the lock rules that out.
+        // Only the lock ensures that another process does not write a valid id between reading and renaming.
         IdFile::Valid(_) | IdFile::Invalid if lock.is_some() => {
             prepare(common_dir, wanted)?.persist(common_dir.join(NAME)).map_err(|error| error.error)?;
         }
@@ -94,8 +93,8 @@ fn put_new(common_dir: &AbsPath, id: &ProjectId) -> io::Result<()> {
     match prepare(common_dir, id)?.persist_noclobber(common_dir.join(NAME)) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // A file system with neither an exclusive rename nor hard links. The few bytes may be seen half written,
-        // which others take for invalid and, for the lock, not replace before it is done.
+        // A file system without exclusive rename and hard links. Other processes may read a partial file, which is invalid,
+        // but the lock keeps them from replacing it.
         Err(_) => {
             let mut file = match OpenOptions::new().write(true).create_new(true).open(common_dir.join(NAME)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
@@ -106,8 +105,8 @@ fn put_new(common_dir: &AbsPath, id: &ProjectId) -> io::Result<()> {
     }
 }
 
-/// The complete file under another name; it goes away by itself if it is not renamed. Not forced to the disk: what a
-/// power cut leaves half written reads as invalid, and whoever knows the repository writes its id again.
+/// The complete file under a temporary name, which is removed if it is not renamed. Not synced: a partial file after a
+/// power failure is invalid, and is written again.
 fn prepare(common_dir: &AbsPath, id: &ProjectId) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix(".polytree-id-").tempfile_in(common_dir)?;
     file.write_all(line(id).as_bytes())?;
@@ -119,7 +118,7 @@ fn line(id: &ProjectId) -> String {
     format!("{id}\n")
 }
 
-/// Readable for those who can read the repository's own files, which in a shared one may be a group.
+/// Readable for users who can read the repository, such as the group of a shared one.
 #[cfg(unix)]
 fn take_mode_of_head(common_dir: &AbsPath, file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -129,15 +128,15 @@ fn take_mode_of_head(common_dir: &AbsPath, file: &File) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "same shape on every system")]
+#[expect(clippy::unnecessary_wraps, reason = "same signature on all platforms")]
 fn take_mode_of_head(_: &AbsPath, _: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks the directory itself, which leaves no trace in it. `None` where that is not possible or takes too long.
+/// Locks the directory itself, which leaves no file in it. `None` if this is not possible or times out.
 fn lock(common_dir: &AbsPath) -> Option<File> {
     let directory = File::open(common_dir).ok()?;
-    // Others hold it for one small write. Nobody may make the daemon wait longer than a moment.
+    // Other processes hold it for one small write; the wait is limited.
     for _ in 0..200 {
         match directory.try_lock() {
             Ok(()) => return Some(directory),
@@ -181,7 +180,7 @@ mod tests {
         assert_eq!(create(&path, &id).unwrap(), id);
         assert_eq!(fs::read_to_string(path.join(NAME)).unwrap(), format!("{id}\n"));
         assert_eq!(create(&path, &new_id()).unwrap(), id);
-        assert_eq!(replace(&path, &new_id(), &new_id()).unwrap(), id, "only who knows the old id may replace it");
+        assert_eq!(replace(&path, &new_id(), &new_id()).unwrap(), id, "replacing needs the old id");
         let other = new_id();
         assert_eq!(replace(&path, &id, &other).unwrap(), other);
         assert_eq!(names(&path), ["HEAD", NAME]);
@@ -261,7 +260,7 @@ mod tests {
         held.lock().unwrap();
         let ids: Vec<ProjectId> = create_at_once(&path).into_iter().map(Result::unwrap).collect();
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-        // Replacing something needs the lock, or a valid id might be lost.
+        // Replacing needs the lock, or a valid id might be lost.
         fs::write(path.join(NAME), "rubbish").unwrap();
         assert_eq!(create(&path, &new_id()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);

@@ -1,4 +1,4 @@
-//! An open directory: which project and checkout it is in, and what of the project's own files may be used.
+//! An open directory: its project, its checkout, and the trusted files of the project.
 
 use std::collections::HashSet;
 
@@ -15,13 +15,13 @@ use crate::{
 pub struct Instance {
     /// The directory with its project and checkout.
     pub checkout: Checkout,
-    /// How it was located.
+    /// Its location.
     pub location: Location,
-    /// The project, as it was when it was last looked at.
+    /// The project at the last check.
     pub project: KnownProject,
-    /// The number under which the store knows the checkout.
+    /// The checkout's id in the store.
     pub checkout_id: CheckoutId,
-    /// The project's files that may be used, as they were when trust was given.
+    /// The project's trusted files, in their trusted states.
     pub trusted: HashSet<TrustedFile>,
 }
 
@@ -49,7 +49,7 @@ impl Instance {
         &self.checkout.worktree
     }
 
-    /// The directory as the store keeps it: it survives a move of the checkout.
+    /// The directory in the form of the store, which survives a move of the checkout.
     #[must_use]
     pub fn place(&self) -> Place {
         Place { checkout_id: self.checkout_id.0, path: self.checkout.below_top() }

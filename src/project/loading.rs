@@ -1,5 +1,5 @@
-//! Reads what counts in a directory: settings, agents, instructions, and the workspace of a turn that follows from them.
-//! Everything here reads files, so it runs where it may wait for a disk.
+//! Loads the settings, agents and instructions of a directory, and creates the workspace of a turn from them. Reads files,
+//! so it must run on a thread that may block.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What reading needs.
+/// What loading needs.
 pub(super) struct Loading {
     pub places: Places,
     pub loader: Loader,
@@ -49,10 +49,10 @@ impl Loading {
         }
     }
 
-    /// The settings of the directory as they are now, for a client with the given variables.
+    /// The current settings of the directory for a client with the given variables.
     ///
     /// # Errors
-    /// When a settings file is at fault.
+    /// If a settings file is invalid.
     pub fn settings(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Settings>, Error> {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
         Ok(self.loader.load(&self.places, instance.worktree(), instance.directory(), &is_trusted, environment)?)
@@ -61,15 +61,15 @@ impl Loading {
     /// The user's own settings.
     ///
     /// # Errors
-    /// When a settings file is at fault.
+    /// If a settings file is invalid.
     pub fn user_settings(&self, environment: &Environment) -> Result<Arc<Settings>, Error> {
         Ok(self.loader.load_user(&self.places, environment)?)
     }
 
-    /// What a turn in the directory would work with now.
+    /// The current workspace of a turn in the directory.
     ///
     /// # Errors
-    /// When a settings file is at fault.
+    /// If a settings file is invalid.
     pub fn workspace(&self, instance: &Instance, environment: &Environment) -> Result<Arc<Workspace>, Error> {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
         let (worktree, directory) = (instance.worktree(), instance.directory());
@@ -78,7 +78,7 @@ impl Loading {
         let config = &settings.config;
         let models =
             DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(&self.recordings, &settings, directory);
-        // One for each project: what one has printed is nothing for the others.
+        // One per project: projects do not share outputs.
         let output_directory = self.places.data.join("output").join(instance.project.id.as_str());
         let keys = models.known_keys();
         let guard = guard::guard(&self.places, instance, &output_directory, &keys, environment);

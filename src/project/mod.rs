@@ -1,5 +1,5 @@
-//! A directory that is open: which project it belongs to, in which of its checkouts it lies, and what is known of both.
-//! Identity is read from the repository's own files; the registry remembers what those do not tell.
+//! Open directories: the project and checkout of each. The identity of a project is read from the repository's own files;
+//! the store has the rest.
 
 pub mod directory;
 

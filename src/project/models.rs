@@ -1,4 +1,4 @@
-//! The models of one directory for one client: what the settings say, put to the catalogue.
+//! The models of a directory for a client: the catalogue with the settings applied.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,20 +27,20 @@ use crate::{
     tool::context::Environment,
 };
 
-/// The models of one directory for one client.
+/// The models of a directory for a client.
 pub(super) struct DirectoryModels {
     pool: Arc<Pool>,
     catalog: Catalog,
     settings: CatalogSettings,
     problems: Vec<String>,
-    /// Which variables of a provider's settings are not set, in words, by its id.
+    /// Messages about variables in a provider's settings that are not set, by provider.
     unset: HashMap<String, String>,
-    /// What the last probe of the server of a prompt's model has shown. Never held across an await.
+    /// The result of the last probe of the server of a prompt's model. Never locked across an await.
     probes: Mutex<HashMap<LocalKind, Arc<Probe>>>,
     configured: Option<ModelRef>,
     configured_small: Option<ModelRef>,
     environment: Environment,
-    /// What becomes of calls: a recording, or why there can be none.
+    /// The recording of calls, or why it is not possible.
     recording: Result<Option<Recording>, String>,
     directory: String,
 }
@@ -60,7 +60,7 @@ impl DirectoryModels {
             provider.untrusted = trusted_urls::untrusted(settings, id);
         }
         let mut settings = own;
-        // What the settings have elsewhere is not looked for here.
+        // Servers with other addresses in the settings are not searched here.
         let is_here = |kind: LocalKind| settings.providers.get(kind.id()).is_none_or(|own| own.base_url.is_none() && own.api.is_none());
         settings.local = addresses.into_iter().filter(|(kind, _)| settings.allows(kind.id()) && is_here(*kind)).collect();
         Self {
@@ -78,7 +78,7 @@ impl DirectoryModels {
         }
     }
 
-    /// The same, with calls from `directory` recorded or replayed where somebody wants that.
+    /// With calls from `directory` recorded or replayed, if requested.
     pub fn with_recordings(mut self, recordings: &Recordings, settings: &Settings, directory: &AbsPath) -> Self {
         let Config { record, replay, .. } = &settings.config;
         self.recording = recordings.choose(&self.environment, record.as_deref(), replay.as_deref());
@@ -90,7 +90,7 @@ impl DirectoryModels {
         self.recording.as_ref().map(Option::as_ref).map_err(|why| session::Error::Recording(why.clone()))
     }
 
-    /// All providers, without a look at servers on this machine.
+    /// All providers, without probing servers on this machine.
     pub fn list(&self) -> ProviderListResult {
         let mut list = self.catalog.list(&self.environment);
         list.problems.extend(self.problems.iter().cloned());
@@ -98,7 +98,7 @@ impl DirectoryModels {
         list
     }
 
-    /// All providers, and the servers that run on this machine.
+    /// All providers, and the running servers on this machine.
     pub async fn list_with_local(mut self) -> ProviderListResult {
         for (kind, address, probe) in self.pool.local.probe_all(&self.settings.local).await {
             if let Probe::Found(models) = &*probe {
@@ -108,12 +108,12 @@ impl DirectoryModels {
         self.list()
     }
 
-    /// Where the keys of providers come from.
+    /// The origins of the providers' keys.
     pub fn keys(&self) -> Result<Vec<AuthEntry>, KeyStoreError> {
         self.catalog.keys(&self.environment)
     }
 
-    /// All keys of now, to keep them from tools.
+    /// All current keys, to keep them from tools.
     pub fn known_keys(&self) -> KnownKeys {
         known_keys(&self.pool, &self.settings, &self.environment)
     }
@@ -127,7 +127,7 @@ impl DirectoryModels {
         })
     }
 
-    /// Why a model could not be called; nothing is made for it, and nobody is asked.
+    /// Why a model cannot be called, without connecting to it.
     pub fn problem(&self, model: &ModelRef) -> Option<String> {
         if self.local_kind(model).is_some() {
             return None;
@@ -140,7 +140,7 @@ impl DirectoryModels {
         }
     }
 
-    /// Says which variable is not set, where that may be the cause.
+    /// Adds which variable is not set, if that may be the cause.
     fn with_unset(&self, model: &ModelRef, message: String) -> String {
         match self.unset.get(&model.provider_id) {
             Some(unset) => format!("{message}; {unset}"),
@@ -148,13 +148,13 @@ impl DirectoryModels {
         }
     }
 
-    /// The kind of server on this machine that the model is of.
+    /// The kind of the model's server, if it is on this machine.
     fn local_kind(&self, model: &ModelRef) -> Option<(LocalKind, &str)> {
         let kind = LocalKind::parse(&model.provider_id)?;
         Some((kind, self.settings.local.get(&kind)?.as_str()))
     }
 
-    /// A model of a server on this machine: one that it serves, or whatever is named while it does not say.
+    /// A model of a server on this machine: one that it lists, or any while it does not answer.
     fn resolve_local(&self, kind: LocalKind, address: &str, model: &ModelRef) -> Result<Resolved, CatalogError> {
         let probe = self.probes.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
         let models = match probe.as_deref() {
@@ -168,7 +168,7 @@ impl DirectoryModels {
             Some(Probe::Found(models)) => models.clone(),
             Some(Probe::Silent) | None => vec![unknown_model(&model.model_id)],
         };
-        // Ollama lists `name:tag`, and knows itself that no tag means the latest.
+        // Ollama lists `name:tag`, and uses the tag `latest` by default.
         let tagged = ModelRef { model_id: format!("{}:latest", model.model_id), ..model.clone() };
         let meant = if models.iter().any(|known| known.id == tagged.model_id) { &tagged } else { model };
         let mut catalog = Catalog::new(Arc::clone(&self.pool), &self.settings);
@@ -203,7 +203,7 @@ impl Models for DirectoryModels {
             Sanitizer { secrets, directory: self.directory.clone() }
         };
         let resolved = match recording {
-            // Nothing is called, so no key is needed, and not even settings.
+            // Offline, so neither a key nor settings are needed.
             Some(Recording::Replay(replay, timed)) => {
                 let (replay, timed, sanitizer) = (Arc::clone(replay), *timed, sanitizer());
                 let provider: Arc<dyn Provider> = Arc::new(Replayed { replay: Arc::clone(&replay), sanitizer, timed });
@@ -219,7 +219,7 @@ impl Models for DirectoryModels {
         };
         let mut unset = self.unset.get(&model.provider_id).cloned();
         let resolved = match resolved {
-            // The settings are a mistake of the project's, and no reason to refuse the prompt: its turn fails.
+            // A mistake in the project's settings does not refuse the prompt: its turn fails.
             Err(error @ CatalogError::Untrusted { .. }) => {
                 if let CatalogError::Untrusted { provider, url } = &error {
                     let place = format!("provider.{provider}.options.trustedURLs");
@@ -231,7 +231,7 @@ impl Models for DirectoryModels {
         };
         let resolved = resolved.map_err(|error| match error {
             CatalogError::NotFound(message) => {
-                session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` name what there is".into()) }
+                session::Error::UnknownModel { message, hint: Some("provider.list and `polytree models` list the models".into()) }
             }
             CatalogError::Credentials(message) => {
                 session::Error::Credentials { message: self.with_unset(model, message), hint: self.unset.get(&model.provider_id).cloned() }

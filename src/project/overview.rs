@@ -1,14 +1,16 @@
-//! Looking at projects and settings without touching them, for diagnosis: nothing is opened, remembered or written, and
-//! what needs the store says so.
+//! A read-only view of projects and settings for diagnosis: it opens, caches and writes nothing.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
 use polytree_protocol::{
+    diagnose::{DiagnosisProject, DiagnosisProjects},
+    diagnose_machine::{DiagnosisProvider, DiagnosisSettings},
     id::ProjectId,
-    provider::{ModelRef, Provider},
+    provider::Provider,
 };
 
 use super::{Error, Instance, Projects, cache::trusted_files, models::DirectoryModels, recognise};
@@ -23,73 +25,53 @@ use crate::{
     tool::context::Environment,
 };
 
-/// Files of the last used directories are looked at; those of others rarely change.
-const MAX_LOOKED_AT: usize = 32;
+/// Pending files are counted for this many of the most recently used directories.
+const MAX_COUNTED_DIRECTORIES: usize = 32;
+/// The limit of listed projects.
+const MAX_LISTED: usize = 100;
 
-/// An open directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenDirectory {
-    /// The directory.
-    pub directory: AbsPath,
-    /// Its project.
-    pub project: KnownProject,
-    /// When it was last used, in milliseconds since 1970.
-    pub used: i64,
-    /// Roughly what it takes in memory, in bytes.
-    pub bytes: usize,
+/// The settings and models by the user's own settings, without a daemon.
+#[must_use]
+pub fn user_settings(places: &Places, environment: &Environment) -> DiagnosisSettings {
+    diagnosis(Loader::new().load_user(places, environment), &Arc::new(Pool::new(&places.data)), environment)
 }
 
-/// The settings of a place, and what they make of the models.
-#[derive(Debug, Clone)]
-pub struct Outlook {
-    /// The settings.
-    pub settings: Arc<Settings>,
-    /// All providers.
-    pub providers: Vec<Provider>,
-    /// The ids of those that can be used.
-    pub connected: Vec<String>,
-    /// The model of a prompt that names none.
-    pub model: ModelRef,
-    /// Why that one cannot be used.
-    pub problem: Option<String>,
-}
-
-impl Outlook {
-    fn new(settings: Arc<Settings>, pool: &Arc<Pool>, environment: &Environment) -> Self {
-        let models = DirectoryModels::new(pool, &settings, environment, false);
-        let (list, model) = (models.list(), models.default());
-        Self { settings, providers: list.providers, connected: list.connected, problem: models.problem(&model), model }
-    }
-
-    /// By the user's own settings, without a daemon.
-    ///
-    /// # Errors
-    /// When a settings file is at fault.
-    pub fn of_user(places: &Places, environment: &Environment) -> Result<Self, config::Error> {
-        Ok(Self::new(Loader::new().load_user(places, environment)?, &Arc::new(Pool::new(&places.data)), environment))
+fn diagnosis(settings: Result<Arc<Settings>, config::Error>, pool: &Arc<Pool>, environment: &Environment) -> DiagnosisSettings {
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            let (line, column) = error.position().unzip();
+            let file = error.file().map(str::to_owned);
+            return DiagnosisSettings { error: Some(error.to_string()), file, line, column, ..DiagnosisSettings::default() };
+        }
+    };
+    let models = DirectoryModels::new(pool, &settings, environment, false);
+    let (list, model) = (models.list(), models.default());
+    let provider = |provider: Provider| DiagnosisProvider {
+        connected: list.connected.contains(&provider.id),
+        id: provider.id,
+        env: provider.env,
+        models: provider.models.len() as u64,
+    };
+    DiagnosisSettings {
+        files: settings.files.iter().map(ToString::to_string).collect(),
+        unset: settings.unset.iter().map(ToString::to_string).collect(),
+        model_error: models.problem(&model),
+        model: Some(model.to_string()),
+        providers: list.providers.into_iter().map(provider).collect(),
+        ..DiagnosisSettings::default()
     }
 }
 
 impl Projects {
-    /// The directories that are open, the last used first. Waits for nothing.
+    /// The number of open directories, and their approximate memory use in bytes. Does not block.
     #[must_use]
-    pub fn open_directories(&self) -> Vec<OpenDirectory> {
-        let mut all: Vec<_> = self
-            .open
-            .list()
-            .into_iter()
-            .map(|Pooled { value: instance, used }| OpenDirectory {
-                directory: instance.directory().clone(),
-                project: instance.project.clone(),
-                used,
-                bytes: size(&instance),
-            })
-            .collect();
-        all.sort_by_key(|open| std::cmp::Reverse(open.used));
-        all
+    pub fn open_directories(&self) -> (usize, usize) {
+        let open = self.open.list();
+        (open.len(), open.iter().map(|open| size(&open.value)).sum())
     }
 
-    /// All projects as they are stored, the last used first.
+    /// The stored projects, the most recently used first.
     ///
     /// # Errors
     /// When the store fails.
@@ -97,26 +79,37 @@ impl Projects {
         Ok(self.store.projects().await?)
     }
 
-    /// How many files of the open directories wait for trust, by project. Reads those files.
+    /// Projects with open directories first, then the most recently used. Without `known`: those with open directories.
+    /// Reads the file system.
     #[must_use]
-    pub fn pending(&self) -> BTreeMap<ProjectId, u64> {
-        let mut open = self.open.list();
-        open.sort_by_key(|open| std::cmp::Reverse(open.used));
-        let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
-        for instance in open.iter().take(MAX_LOOKED_AT).map(|open| &open.value) {
-            let files = trust::files_that_count(instance.worktree(), instance.directory());
-            let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
-            found.entry(instance.project.id.clone()).or_default().extend(waiting);
-        }
-        found.into_iter().map(|(id, files)| (id, files.len() as u64)).collect()
+    pub fn diagnosis(&self, known: Option<Vec<KnownProject>>) -> DiagnosisProjects {
+        let open = self.open.list();
+        let pending = pending(&open);
+        let known = known.unwrap_or_else(|| {
+            let projects: BTreeMap<_, _> = open.iter().map(|open| (&open.value.project.id, &open.value.project)).collect();
+            projects.into_values().cloned().collect()
+        });
+        let project = |known: &KnownProject| {
+            let open: Vec<_> = open.iter().filter(|open| open.value.project.id == known.id).collect();
+            DiagnosisProject {
+                used: open.iter().map(|open| open.used).max().unwrap_or(0).max(known.time.updated),
+                open: open.iter().map(|open| open.value.directory().to_string()).collect(),
+                pending: pending.get(&known.id).copied().unwrap_or(0),
+                missing: !known.placed || !known.worktree.as_path().is_dir(),
+                worktree: known.worktree.to_string(),
+                trusted: known.trusted,
+                id: known.id.clone(),
+            }
+        };
+        let is_open = |known: &&KnownProject| open.iter().any(|open| open.value.project.id == known.id);
+        let (first, rest): (Vec<_>, Vec<_>) = known.iter().partition(is_open);
+        let list = first.into_iter().chain(rest).take(MAX_LISTED).map(project).collect();
+        DiagnosisProjects { known: known.len() as u64, list, ..DiagnosisProjects::default() }
     }
 
-    /// The settings of a directory (a real path) and what they make of the models. Where the store does not tell which
-    /// files are trusted, none is.
-    ///
-    /// # Errors
-    /// When a settings file is at fault.
-    pub async fn outlook(&self, directory: Option<&AbsPath>, environment: &Environment) -> Result<Outlook, config::Error> {
+    /// The settings and models of a directory (a real path), or of the user. If the store does not tell which files are
+    /// trusted, none is.
+    pub async fn settings_of(&self, directory: Option<&AbsPath>, environment: &Environment) -> DiagnosisSettings {
         let place = match directory {
             Some(directory) => self.place(directory).await,
             None => None,
@@ -129,9 +122,10 @@ impl Projects {
                 }
                 None => loading.loader.load_user(&loading.places, &environment),
             };
-            Ok(Outlook::new(settings?, &loading.models, &environment))
+            diagnosis(settings, &loading.models, &environment)
         };
-        disk::run(directory.unwrap_or(&self.loading.places.data), load).await
+        let found = disk::run(directory.unwrap_or(&self.loading.places.data), load).await;
+        DiagnosisSettings { directory: directory.filter(|_| found.error.is_none()).map(ToString::to_string), ..found }
     }
 
     async fn place(&self, directory: &AbsPath) -> Option<(AbsPath, AbsPath, HashSet<TrustedFile>)> {
@@ -148,7 +142,20 @@ impl Projects {
     }
 }
 
-/// Its own fields, its path three times (in the map, in the value, in its location), and the trusted files.
+/// How many settings files wait for trust, by project. Reads those files.
+fn pending(open: &[Pooled<Instance>]) -> BTreeMap<ProjectId, u64> {
+    let mut found: BTreeMap<ProjectId, HashSet<(AbsPath, String)>> = BTreeMap::new();
+    let mut recent: Vec<_> = open.iter().collect();
+    recent.sort_by_key(|open| Reverse(open.used));
+    for instance in recent.into_iter().take(MAX_COUNTED_DIRECTORIES).map(|open| &open.value) {
+        let files = trust::files_that_count(instance.worktree(), instance.directory());
+        let waiting = trust::pending(&files, &instance.trusted).into_iter().map(|file| (instance.worktree().clone(), file));
+        found.entry(instance.project.id.clone()).or_default().extend(waiting);
+    }
+    found.into_iter().map(|(id, files)| (id, files.len() as u64)).collect()
+}
+
+/// The struct, its path (in the map, the value and its location), and the trusted files.
 fn size(instance: &Instance) -> usize {
     let path = instance.directory().as_path().as_os_str().len();
     let trusted: usize = instance.trusted.iter().map(|file| file.path.len() + file.digest.len() + size_of::<TrustedFile>()).sum();

@@ -1,5 +1,5 @@
-//! Recognises the project of a directory: looks at the disk, and has the store judge what was seen. `see` only looks; where
-//! something begins, `remember` also writes the id into the repository, where that is possible.
+//! Identifies the project of a directory: `see` reads the file system, and the store finds the project. For work,
+//! `remember` also writes the id into the repository, if possible.
 
 use std::{
     collections::BTreeMap,
@@ -17,19 +17,19 @@ use crate::{
     store::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, PlaceKind, ProjectFacts, Seen, Sighting, Stamp, Store},
 };
 
-/// How often an id that another process writes at the same time is followed.
-const ATTEMPTS: usize = 4;
-/// How long the place of another project is looked at, which may be on a file system that does not answer.
-const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The limit of retries while another process writes an id.
+const MAX_ATTEMPTS: usize = 4;
+/// The timeout of checking the path of another project, which may be on a file system that hangs.
+const OTHER_PROJECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What was seen of a directory.
+/// The facts about a directory in the file system.
 #[derive(Debug, Clone)]
 pub(super) struct Sight {
     pub location: Location,
     evidence: Evidence,
 }
 
-/// Which directory is at the path now.
+/// Identifies the directory that is at the path now.
 fn stamp(path: &AbsPath) -> io::Result<Stamp> {
     let metadata = fs::metadata(path)?;
     let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -44,7 +44,7 @@ fn stamp(path: &AbsPath) -> io::Result<Stamp> {
     Ok(Stamp { device, inode, born })
 }
 
-/// Looks at a directory (a real path).
+/// Reads the facts about a directory (a real path).
 pub(super) async fn see(directory: &AbsPath) -> Result<Sight, Error> {
     let path = directory.clone();
     disk::run(directory, move || {
@@ -58,7 +58,8 @@ pub(super) async fn see(directory: &AbsPath) -> Result<Sight, Error> {
 fn evidence(location: &Location) -> Result<Evidence, Error> {
     let seen = |path: &AbsPath| stamp(path).map_err(|_| Error::Directory(format!("cannot look at {path}")));
     let worktree = location.worktree();
-    // What only claims to be of a repository is a project of its own: it gets no grants and no trust of the other.
+    // A directory that only claims to belong to a repository is a separate project, without the repository's grants and
+    // trust.
     let repository = match location {
         Location::Git(layout) if !layout.is_foreign() => Some(layout),
         _ => None,
@@ -70,7 +71,7 @@ fn evidence(location: &Location) -> Result<Evidence, Error> {
         }
         None => (PlaceKind::Plain, worktree, None, (worktree.clone(), true)),
     };
-    // Of the record that git keeps for a linked worktree, since that stays when the worktree moves; else of the top.
+    // For a linked worktree: of git's record, which stays when the worktree moves; else of the top directory.
     let checkout = match repository {
         Some(layout) if layout.checkout != CheckoutKind::Main => &layout.git_dir,
         _ => worktree,
@@ -89,23 +90,23 @@ fn evidence(location: &Location) -> Result<Evidence, Error> {
     })
 }
 
-/// What identifies a checkout in its project.
+/// Identifies a checkout in its project.
 fn key(repository: Option<&GitLayout>) -> String {
     match repository {
         Some(GitLayout { checkout: CheckoutKind::Linked { name }, .. }) => format!("{LINKED}{name}"),
         Some(GitLayout { checkout: CheckoutKind::Other, worktree, .. }) => format!("path:{worktree}"),
-        // Outside git the same key as the main checkout that it becomes by `git init`.
+        // Outside git: the key of the main checkout that it becomes by `git init`.
         Some(GitLayout { checkout: CheckoutKind::Main, .. }) | None => "main".to_owned(),
     }
 }
 
 impl Sight {
-    /// The main checkout of the project, as far as the disk tells.
+    /// The main checkout of the project, from the file system.
     pub fn main_worktree(&self) -> &AbsPath {
         &self.evidence.main_worktree.0
     }
 
-    /// What is known of the directory as it was seen.
+    /// What the store knows about the directory.
     pub async fn find(&mut self, store: &Store) -> Result<Known, Error> {
         loop {
             match store.find_project(self.evidence.clone()).await? {
@@ -115,8 +116,8 @@ impl Sight {
         }
     }
 
-    /// Remembers what was seen. `begins`: something begins there, and the id is written into the repository. Where that
-    /// cannot be written, what is remembered here serves.
+    /// Stores the directory. `begins`: for work, so the id is written into the repository. If that is not writable, only the
+    /// store has it.
     pub async fn remember(&mut self, store: &Store, begins: bool, now: i64, facts: ProjectFacts) -> Result<Seen, Error> {
         if begins {
             self.write_id(store).await?;
@@ -132,7 +133,7 @@ impl Sight {
     async fn write_id(&mut self, store: &Store) -> Result<(), Error> {
         let Location::Git(layout) = &self.location else { return Ok(()) };
         let common_dir = layout.common_dir.clone();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let (project, kind) = match self.find(store).await? {
                 Known::Exactly(seen) => (seen.project.id, seen.project.vcs.map_or(PlaceKind::Plain, |_| PlaceKind::Git)),
                 Known::Changed(id, kind) => (id, kind),
@@ -146,10 +147,10 @@ impl Sight {
                 None => id_file::create(&directory, &project),
             });
             match written.await {
-                // Where another daemon was first, its id is judged like any other that is found.
+                // If another daemon was first, its id is treated like any found id.
                 Ok(id) => self.evidence.file = Some(id),
                 Err(error) => {
-                    tracing::debug!(%common_dir, %error, "the repository keeps no project id");
+                    tracing::debug!(%common_dir, %error, "the project's id cannot be written into the repository");
                     break;
                 }
             }
@@ -168,19 +169,19 @@ impl Sight {
             Ask::IsElsewhere(path, id) => id_file::read(&path).id() == Some(&id) && stamp(&path).is_ok_and(|other| other != seen),
             Ask::LeadsHere(path) => leads_to(&path, &common_dir),
         };
-        let answer = disk::run_within(&path, ELSEWHERE_TIMEOUT, look).await;
-        // Where nothing answers: one more project does less harm than two repositories that share one.
+        let answer = disk::run_within(&path, OTHER_PROJECT_TIMEOUT, look).await;
+        // After a timeout: an additional project does less harm than two repositories that share one.
         let answer = answer.unwrap_or(matches!(ask, Ask::IsElsewhere(..)) || !self.evidence.leads_back);
         self.evidence.answers.insert(ask, answer);
     }
 }
 
-/// Where git has moved a linked worktree, by its repository's own record. `None` when it is where it was last seen, or
-/// nobody knows. Looks at the disk.
+/// The new path of a moved linked worktree, from the repository's record. `None` if it was not moved, or is not found.
+/// Reads the file system.
 pub(super) fn moved(linked: &LinkedCheckout) -> Option<AbsPath> {
     let LinkedCheckout { checkout, name, common_dir } = linked;
     let found = layout::linked_worktree(common_dir, name).filter(|found| *found != checkout.path)?;
-    // git gives the name of a removed worktree to the next one, whose record is another directory.
+    // git reuses the name of a removed worktree; the new record is another directory.
     let record = stamp(&common_dir.join("worktrees").join(name)).ok()?;
     (record.inode == checkout.stamp.inode && record.born == checkout.stamp.born).then_some(found)
 }

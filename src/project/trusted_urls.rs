@@ -1,12 +1,12 @@
-//! Where keys may go: a project's settings can name another address for a provider, and then the user's keys go there
-//! only if the user's own settings name that address too. Pure.
+//! Where keys may be sent: if a project's settings set the address of a provider, the user's keys are sent there only if
+//! the user's own settings name that address, too.
 
 use url::Url;
 
 use crate::config::Settings;
 
-/// An address of a provider that only the project's settings name; `None` where the user's own settings name it, or the
-/// project names none.
+/// The address of a provider that only the project's settings name; `None` if the user's own settings name it, or the
+/// project sets none.
 pub(super) fn untrusted(settings: &Settings, provider: &str) -> Option<String> {
     let options = || settings.layers.iter().rev().filter_map(|layer| Some((layer, &layer.config.provider.get(provider)?.options)));
     let address = options().find_map(|(layer, options)| Some((layer, options.base_url.as_ref()?)));
@@ -17,7 +17,7 @@ pub(super) fn untrusted(settings: &Settings, provider: &str) -> Option<String> {
     foreign.find(|url| !trusted.iter().any(|trusted| covers(trusted, url))).cloned()
 }
 
-/// Whether the address is the trusted one or lies below it.
+/// Whether the address is the trusted one or below it.
 fn covers(trusted: &str, address: &str) -> bool {
     let (Ok(trusted), Ok(address)) = (Url::parse(trusted), Url::parse(address)) else { return false };
     let above = trusted.path().trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! A connection's access to the methods, within its limits: what every door calls through.
+//! A connection's access to the methods, within its limits. All doors call methods through it.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -14,14 +14,14 @@ use super::{
     sink::Subscription,
 };
 
-/// How many requests of one connection may be in flight.
+/// The limit of requests in flight per connection.
 pub const REQUEST_LIMIT: u32 = 1024;
 
-/// How many subscriptions one connection may have open.
+/// The limit of open subscriptions per connection.
 pub const SUBSCRIPTION_LIMIT: u32 = 64;
 
-/// When the next daemon can be there, in milliseconds.
-const NEXT_DAEMON: u64 = 500;
+/// When a client may retry with the next daemon, in milliseconds.
+const NEXT_DAEMON_RETRY_MS: u64 = 500;
 
 /// The access of one connection to the methods, within its limits.
 pub struct Caller {
@@ -35,9 +35,9 @@ pub struct Caller {
 pub struct Call {
     /// Runs the call. Dropping it cancels the call.
     pub reply: BoxFuture<'static, Result<Reply, Error>>,
-    /// The call's place among those in flight: to be held until the answer is on its way to the client.
+    /// Counts the call as in flight: to be held until the answer is queued for the client.
     pub slot: OwnedSemaphorePermit,
-    /// Whether the call must be over before the client's next message is looked at.
+    /// Whether the call must end before the client's next message is processed.
     pub in_order: bool,
 }
 
@@ -49,23 +49,20 @@ impl Caller {
         Self { rpc, connection, requests: limit(REQUEST_LIMIT), subscriptions: limit(SUBSCRIPTION_LIMIT) }
     }
 
-    /// The methods.
     #[must_use]
     pub fn rpc(&self) -> &Rpc {
         &self.rpc
     }
 
-    /// The client.
     #[must_use]
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 
-    /// Admits a call; nothing runs before its reply is awaited. `params` is a JSON object, `id` names the request in the
-    /// log.
+    /// Admits a call, which runs when its reply is awaited. `params` is a JSON object, `id` names the request in the log.
     ///
     /// # Errors
-    /// When there is no such method, a limit is reached, or the daemon cannot serve it.
+    /// If the method does not exist, a limit is reached, or the daemon is not available.
     pub fn call(&self, method: &str, params: Option<&str>, id: &dyn Display) -> Result<Call, Error> {
         self.admit(method, params, id).map_err(|error| self.refuse(error))
     }
@@ -88,10 +85,10 @@ impl Caller {
         let method = self.rpc.method(name)?;
         if self.rpc.life().is_lost() && !name.starts_with("server.") {
             return Err(Error::unavailable(
-                "the data directory or its database was removed or replaced while the daemon ran: it cannot store anything and leaves",
+                "the data directory or its database was removed or replaced while the daemon ran: it cannot store anything and shuts down",
             )
-            .hint("send it again: the next daemon starts with the data directory as it is then")
-            .retry_after(NEXT_DAEMON));
+            .hint("send the request again: the next daemon uses the data directory as it is then")
+            .retry_after(NEXT_DAEMON_RETRY_MS));
         }
         let slot = take(&self.requests).ok_or_else(|| {
             Error::overloaded(format!("too many requests at once on this connection; the limit is {REQUEST_LIMIT}"), REQUEST_LIMIT.into())

@@ -1,4 +1,4 @@
-//! Calls as a door without JSON-RPC makes them.
+//! Calls from a door without JSON-RPC.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,6 @@ use std::{
 
 use expect_test::{Expect, expect};
 use futures::{FutureExt as _, future::BoxFuture};
-use polytree_protocol::errors::ErrorKind;
 use serde_json::value::RawValue;
 
 use super::*;
@@ -53,7 +52,7 @@ impl Fixture {
     }
 }
 
-/// A queue without an end that keeps what it gets.
+/// An unbounded queue that keeps its messages.
 #[derive(Default)]
 struct Kept(Arc<Mutex<Vec<String>>>);
 
@@ -99,10 +98,9 @@ async fn a_call_has_a_result_or_an_error_with_its_kind() {
     fixture.check("test.panic", "{}", &expect!["internal: internal error; the daemon's log has the details"]).await;
     fixture.check("test.large", r#"{"bytes":33554431}"#, &expect!["too_large: the answer is too large; the limit is 33554432"]).await;
     fixture.check("test.stream", "{}", &expect!["invalid_state: an HTTP request cannot carry a subscription"]).await;
-    let calls = fixture.caller.rpc().calls();
-    assert_eq!(calls.total(), 6, "refused or run, each is counted once");
-    let failed: Vec<_> = calls.failed().into_iter().map(|(_, count)| count).collect();
-    assert_eq!(failed, [1; 5]);
+    let calls = fixture.caller.rpc().calls().diagnosis();
+    assert_eq!(calls.total, 6, "each call is counted once, refused or run");
+    assert_eq!(calls.failed.into_values().collect::<Vec<_>>(), [1; 5]);
 }
 
 #[tokio::test]
@@ -114,8 +112,9 @@ async fn a_call_that_is_dropped_is_cancelled() {
     drop(call.reply);
     assert_eq!(fixture.app.dropped.load(Ordering::SeqCst), 1);
     assert_eq!(fixture.caller.connection().traffic().requests(), 0);
-    assert_eq!(fixture.caller.rpc().calls().failed(), [(ErrorKind::Cancelled, 1)]);
-    assert!(fixture.caller.idle().now_or_never().is_none(), "its answer is not on its way yet");
+    let failed = fixture.caller.rpc().calls().diagnosis().failed;
+    assert_eq!(failed.into_iter().collect::<Vec<_>>(), [("cancelled".to_owned(), 1)]);
+    assert!(fixture.caller.idle().now_or_never().is_none(), "its answer is not queued yet");
     drop(call.slot);
     assert!(fixture.caller.idle().now_or_never().is_some());
 }
@@ -136,7 +135,7 @@ async fn a_subscription_sends_only_after_its_start_and_ends_when_it_is_dropped()
     let fixture = fixture(Some(Arc::new(kept)));
     let Ok(Reply::Subscription(first)) = fixture.call("test.stream", r#"{"count":2}"#).await else { panic!("a subscription") };
     let id = first.id();
-    assert!(fixture.caller.connection().unsubscribe(id), "it can be ended before it starts");
+    assert!(fixture.caller.connection().unsubscribe(id), "it can be closed before it starts");
     drop(first);
     let Ok(Reply::Subscription(dropped)) = fixture.call("test.stream", "{}").await else { panic!("a subscription") };
     let id = dropped.id();

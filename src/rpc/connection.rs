@@ -1,4 +1,4 @@
-//! A client's connection, whatever door it came by: what its requests may take for granted.
+//! A client's connection, independent of its door: the context of its requests.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use polytree_protocol::daemon::ClientInfo;
+pub use polytree_protocol::diagnose::DiagnosisDoor as Door;
+use polytree_protocol::{daemon::ClientInfo, diagnose::DiagnosisClient};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
@@ -17,32 +18,31 @@ use super::{
     sink::{Closed, Notifier, Subscription},
     traffic::Traffic,
 };
-pub use crate::daemon::clients::Door;
 use crate::{
-    daemon::clients::{Client, Description},
+    daemon::clients::Client,
     overlay::{Editor, Overlay},
     stdx::{paths::AbsPath, time::now_ms},
 };
 
-/// Where the texts of a client are.
+/// The state of a client's unsaved texts.
 #[derive(Default)]
 enum Buffers {
-    /// It has announced none.
+    /// None were announced.
     #[default]
     None,
     /// There.
     In(Arc<Overlay>),
-    /// It has gone, and they with it.
+    /// The client has disconnected.
     Closed,
 }
 
-/// One client. Its subscriptions end with it; the turns that it started do not.
+/// One client. Its subscriptions end with the connection; the turns that it started do not.
 pub struct Connection {
     id: u64,
     door: Door,
     since: i64,
     environment: Arc<BTreeMap<String, String>>,
-    // Plain mutexes: nothing is awaited while one is held.
+    // Never locked across an await.
     default_directory: Mutex<Option<AbsPath>>,
     client: Mutex<Option<ClientInfo>>,
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
@@ -53,7 +53,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A new connection with an id of its own in this process.
+    /// A new connection with an id that is unique in this process.
     #[must_use]
     pub fn new(door: Door, default_directory: Option<AbsPath>, environment: Arc<BTreeMap<String, String>>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -72,73 +72,72 @@ impl Connection {
         }
     }
 
-    /// The connection's number, as diagnostics name it.
+    /// The connection's id.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// The way the client came.
     #[must_use]
     pub fn door(&self) -> Door {
         self.door
     }
 
-    /// What it has under way.
+    /// Its requests and queued messages.
     #[must_use]
     pub fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 
-    /// The client's variables: for the turns that it starts. Never stored, logged or sent.
+    /// The client's environment variables, for the turns that it starts. Never stored, logged or sent.
     #[must_use]
     pub fn environment(&self) -> Arc<BTreeMap<String, String>> {
         self.environment.clone()
     }
 
-    /// The directory that requests without one mean.
+    /// The directory of requests that name none.
     #[must_use]
     pub fn default_directory(&self) -> Option<AbsPath> {
         lock(&self.default_directory).clone()
     }
 
-    /// Sets the directory that requests without one mean.
+    /// Sets the directory of requests that name none.
     pub fn set_default_directory(&self, directory: AbsPath) {
         *lock(&self.default_directory) = Some(directory);
     }
 
-    /// Who the client says it is.
+    /// The client's name and version, as it states them.
     #[must_use]
     pub fn client(&self) -> Option<ClientInfo> {
         lock(&self.client).clone()
     }
 
-    /// Notes who the client says it is.
+    /// Sets the client's name and version.
     pub fn set_client(&self, client: ClientInfo) {
         *lock(&self.client) = Some(client);
     }
 
-    /// Sets how messages that are no answers reach the client. A door that cannot send such messages sets nothing.
+    /// Sets the way for messages that are not answers. A door that cannot send such messages sets nothing.
     pub fn set_notifier(&self, notifier: Arc<dyn Notifier>) {
         // A connection has one door.
         let _ = self.notifier.set(notifier);
     }
 
-    /// How messages that are no answers reach the client, if they can.
+    /// The way for messages that are not answers, if there is one.
     #[must_use]
     pub fn notifier(&self) -> Option<&Arc<dyn Notifier>> {
         self.notifier.get()
     }
 
-    /// Sends the client a message that belongs to no subscription. Waits while it reads too slowly.
+    /// Sends the client a message without a subscription. Waits while the client reads too slowly.
     ///
     /// # Errors
-    /// When it has gone, or its door carries no such messages.
+    /// If it has disconnected, or its door cannot send such messages.
     pub async fn tell(&self, message: Box<RawValue>) -> Result<(), Closed> {
         self.notifier().ok_or(Closed)?.send(message).await
     }
 
-    /// Notes that the client is about to announce texts: they are forgotten when it goes. False when it has gone.
+    /// The client is about to announce texts, which are dropped when it disconnects. False if it has disconnected.
     pub fn announces(&self, overlay: &Arc<Overlay>, editor: Arc<dyn Editor>) -> bool {
         let mut buffers = lock(&self.buffers);
         if matches!(*buffers, Buffers::Closed) {
@@ -151,31 +150,31 @@ impl Connection {
         true
     }
 
-    /// Notes an open subscription.
+    /// Registers an open subscription.
     pub fn add_subscription(&self, subscription: Arc<Subscription>) {
         lock(&self.subscriptions).insert(subscription.id(), subscription);
     }
 
-    /// Ends a subscription: nothing can be queued on it after this returns. False when there is none of this id.
+    /// Closes a subscription: nothing is queued for it after this returns. False if there is none with this id.
     #[must_use]
     pub fn unsubscribe(&self, id: u64) -> bool {
         let subscription = lock(&self.subscriptions).remove(&id);
         subscription.inspect(|subscription| subscription.close()).is_some()
     }
 
-    /// Notes that a subscription has sent its last.
+    /// A subscription has sent its last message.
     pub fn forget_subscription(&self, id: u64) {
         lock(&self.subscriptions).remove(&id);
         self.changed.send_replace(());
     }
 
-    /// Waits until every subscription has sent its last.
+    /// Waits until all subscriptions have sent their last messages.
     pub async fn drained(&self) {
         // The sender lives as long as this value.
         let _ = self.changed.subscribe().wait_for(|()| lock(&self.subscriptions).is_empty()).await;
     }
 
-    /// Ends every subscription and forgets the texts that were announced; for when the client has gone.
+    /// Closes all subscriptions and drops the announced texts, after the client has disconnected.
     pub fn close(&self) {
         if let Buffers::In(overlay) = std::mem::replace(&mut *lock(&self.buffers), Buffers::Closed) {
             overlay.forget(self.id);
@@ -188,33 +187,36 @@ impl Connection {
 }
 
 impl Client for Connection {
-    fn describe(&self) -> Description {
+    fn describe(&self) -> DiagnosisClient {
         let (name, version) = self.client().map_or((None, None), |client| (Some(client.name), client.version));
-        let (waiting_messages, waiting_bytes) = self.traffic.waiting();
-        Description {
+        DiagnosisClient {
             id: self.id,
             door: self.door,
             name,
             version,
             directory: self.default_directory().map(|directory| directory.to_string()),
             since: self.since,
-            subscriptions: lock(&self.subscriptions).len(),
-            requests: self.traffic.requests(),
-            waiting_messages,
-            waiting_bytes,
+            subscriptions: lock(&self.subscriptions).len() as u64,
+            requests: self.traffic.requests() as u64,
+            waiting_bytes: self.traffic.waiting().1 as u64,
             stalled_ms: self.traffic.stalled_ms(),
+            asks: false,
         }
+    }
+
+    fn waiting_messages(&self) -> u64 {
+        self.traffic.waiting().0 as u64
     }
 }
 
-/// Each lock guards a plain value that is replaced as a whole, so a panic while it is held leaves it sound.
+/// Values are replaced as a whole, so a panic while the lock is held leaves them valid.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the environment: it holds keys.
+        // Without the environment, which contains keys.
         f.debug_struct("Connection").field("id", &self.id).field("door", &self.door).finish_non_exhaustive()
     }
 }

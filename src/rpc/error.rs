@@ -1,5 +1,5 @@
-//! How a call fails: a word and a number that clients test, a message for people, a hint where there is one.
-//! The cause stays here and goes to the log only.
+//! Errors of calls: a kind and a code for clients, a message for users, and optionally a hint. The cause is only logged,
+//! never sent.
 
 use std::fmt;
 
@@ -17,19 +17,19 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of this kind; `message` is a sentence for people without a full stop.
+    /// An error of this kind; `message` is a sentence for users without a full stop.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { message: message.into(), data: Box::new(ErrorData::new(kind)), source: None }
     }
 
-    /// There is no such thing.
+    /// The named thing does not exist.
     #[must_use]
     pub fn not_found(what: &str, id: impl fmt::Display) -> Self {
         Self::new(ErrorKind::NotFound, format!("no such {what}: {id}"))
     }
 
-    /// The params do not fit; the message must name the field.
+    /// The params are invalid; the message must name the field.
     #[must_use]
     pub fn invalid_params(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidParams, message)
@@ -47,13 +47,13 @@ impl Error {
         Self::new(ErrorKind::ParseError, message)
     }
 
-    /// The session is in a turn.
+    /// The session has a running turn.
     #[must_use]
     pub fn busy(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Busy, message)
     }
 
-    /// Changed since it was read, already used, already answered.
+    /// It was changed since it was read, is already used, or already answered.
     #[must_use]
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Conflict, message)
@@ -65,13 +65,13 @@ impl Error {
         Self::new(ErrorKind::Denied, message)
     }
 
-    /// Not possible now.
+    /// Not possible in the present state.
     #[must_use]
     pub fn invalid_state(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidState, message)
     }
 
-    /// Shutting down, store not writable, owned by another.
+    /// The daemon shuts down, the store is not writable, or another process owns it.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
@@ -83,7 +83,7 @@ impl Error {
         Self::new(ErrorKind::TooLarge, format!("{what}; the limit is {limit}")).limit(limit)
     }
 
-    /// Too much at once.
+    /// Too many requests.
     #[must_use]
     pub fn overloaded(message: impl Into<String>, limit: u64) -> Self {
         Self::new(ErrorKind::Overloaded, message).limit(limit).retry_after(1000)
@@ -95,14 +95,14 @@ impl Error {
         Self::new(ErrorKind::Cancelled, message)
     }
 
-    /// A directory is needed and none is named.
+    /// A directory is required.
     #[must_use]
     pub fn directory_required() -> Self {
         Self::new(ErrorKind::DirectoryRequired, "this method needs a directory and neither the request nor the connection names one")
             .hint("send `directory`, or set a default with `server.initialize`")
     }
 
-    /// The client speaks a version of the contract that we do not.
+    /// The client uses another version of the protocol.
     #[must_use]
     pub fn unsupported_version(given: u32) -> Self {
         let mut error = Self::new(ErrorKind::UnsupportedVersion, format!("protocol version {given} is not supported"));
@@ -110,7 +110,7 @@ impl Error {
         error
     }
 
-    /// A defect of ours. The client learns nothing of the cause; the log does.
+    /// A bug in the daemon. The cause is logged, and not sent to the client.
     #[must_use]
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::new(ErrorKind::Internal, "internal error; the daemon's log has the details");
@@ -125,14 +125,14 @@ impl Error {
         self
     }
 
-    /// When to try again, in milliseconds.
+    /// When to retry, in milliseconds.
     #[must_use]
     pub fn retry_after(mut self, milliseconds: u64) -> Self {
         self.data.retry_after = Some(milliseconds);
         self
     }
 
-    /// The limit that was passed.
+    /// The limit that was exceeded.
     #[must_use]
     pub fn limit(mut self, limit: u64) -> Self {
         self.data.limit = Some(limit);
@@ -153,7 +153,7 @@ impl Error {
         self
     }
 
-    /// Logs it: a defect loudly, a refusal softly. What clients are not told stands only there.
+    /// Logs it: a bug as an error, a refusal at level debug.
     pub fn log(&self) {
         if self.kind() == ErrorKind::Internal {
             tracing::error!(cause = self.causes(), "{self}");
@@ -172,13 +172,13 @@ impl Error {
         text.join(": ")
     }
 
-    /// The word that clients test.
+    /// The kind, as clients compare it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.data.kind
     }
 
-    /// The text for people.
+    /// The message for users.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

@@ -1,4 +1,4 @@
-//! What a handler is: a function from params to a result, given its context.
+//! Handlers: functions from params to a result, with a context.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -7,13 +7,12 @@ use polytree_protocol::method::Method;
 use super::{connection::Connection, error::Error, sink::Sink};
 use crate::daemon::Daemon;
 
-/// Who is asked, and by whom. It gives access to owners and holds no state of its own.
+/// The daemon and the connection of a request. Has no state of its own.
 ///
 /// Generic so that the doors can be tested without a daemon.
 pub struct Context<A = Daemon> {
-    /// The daemon.
     pub daemon: Arc<A>,
-    /// The connection that the request came by.
+    /// The connection of the request.
     pub connection: Arc<Connection>,
 }
 
@@ -31,8 +30,8 @@ impl<A> fmt::Debug for Context<A> {
 
 /// A method with one answer.
 pub trait Handler<A = Daemon>: Method {
-    /// Whether it has its effect before any request that the same client sends after it is looked at. Such a handler
-    /// answers at once: it keeps its connection from being read.
+    /// Whether it takes effect before the client's next message is processed. Such a handler must answer quickly: its
+    /// connection is not read meanwhile.
     const IN_ORDER: bool = false;
 
     /// Answers one request. The future may be dropped at any await: by `$/cancelRequest`, or with the connection.
@@ -44,13 +43,13 @@ pub trait SubscriptionHandler<A = Daemon>: Method {
     /// The method of the notifications.
     const NOTIFICATION: &'static str;
 
-    /// What was prepared when the subscription was opened.
+    /// The state that was prepared when the subscription was opened.
     type Feed: Send + 'static;
 
-    /// Checks the params and prepares; an error here is the answer to the request.
+    /// Checks the params and prepares; an error is the answer to the request.
     fn open(context: Context<A>, params: Self::Params) -> impl Future<Output = Result<Self::Feed, Error>> + Send;
 
-    /// Sends notifications, from after the answer until the subscription's end. The future is dropped when the
-    /// client unsubscribes or goes; when it returns, the subscription is over.
+    /// Sends notifications after the answer. The future is dropped when the client unsubscribes or disconnects; when it
+    /// returns, the subscription ends.
     fn run(feed: Self::Feed, sink: Sink) -> impl Future<Output = ()> + Send;
 }

@@ -1,4 +1,4 @@
-//! The methods by name, each bound to the application that it acts on.
+//! The methods by name, bound to the application.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use crate::{
     stdx::{nearest, tasks::Tasks, text},
 };
 
-/// All methods, and what all connections share. Clones are cheap.
+/// All methods, and the state that connections share. Clones are cheap.
 #[derive(Clone)]
 pub struct Rpc(Arc<Shared>);
 
@@ -36,7 +36,7 @@ struct Shared {
 }
 
 impl Rpc {
-    /// The method of this name.
+    /// The method with this name.
     ///
     /// # Errors
     /// `method_not_found`, with the nearest name.
@@ -51,19 +51,18 @@ impl Rpc {
         })
     }
 
-    /// The clients that are connected: a door enters its own.
+    /// The connected clients; doors register theirs here.
     #[must_use]
     pub fn clients(&self) -> &Arc<Clients> {
         &self.0.clients
     }
 
-    /// The counters of calls.
     #[must_use]
     pub fn calls(&self) -> &Arc<Calls> {
         &self.0.calls
     }
 
-    /// How long the daemon lives.
+    /// The daemon's lifetime.
     #[must_use]
     pub fn life(&self) -> &Arc<Life> {
         &self.0.life
@@ -73,7 +72,7 @@ impl Rpc {
         &self.0.tasks
     }
 
-    /// An id from 1 on, unique in the whole daemon.
+    /// The next id of a subscription, from 1, unique in the daemon.
     pub(super) fn next_subscription(&self) -> u64 {
         self.0.last_subscription.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -90,19 +89,18 @@ pub struct Method {
 }
 
 impl Method {
-    /// Its name in the table.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether its answer is the id of a subscription, which notifications follow.
+    /// Whether its answer is the id of a subscription.
     #[must_use]
     pub fn is_subscription(&self) -> bool {
         self.is_subscription
     }
 
-    /// Whether a call must be over before the client's next message is looked at.
+    /// Whether a call must end before the client's next message is processed.
     #[must_use]
     pub fn is_in_order(&self) -> bool {
         self.is_in_order

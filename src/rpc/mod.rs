@@ -1,10 +1,10 @@
-//! A call, whichever door it came by: who calls, what a handler gets, how it is guarded, counted and limited, how its
-//! result and its notifications go back. The doors (`serve`) and the handlers (`api`) know each other only through this.
+//! Calls, independent of doors: connections, contexts of handlers, panic guard, counters, limits, results and
+//! notifications. The doors (`serve`) and the handlers (`api`) depend only on this module, not on each other.
 //!
-//! A door has to do this much. It makes a [`connection::Connection`] for each client and enters it in [`Rpc::clients`];
-//! gives it a [`sink::Notifier`] if it can send messages by itself; calls methods through a [`call::Caller`], which takes
-//! a method's name and its params as JSON and gives the result as JSON or an [`error::Error`]; and closes the connection
-//! when the client has gone. Dropping a call cancels it.
+//! A door creates a [`connection::Connection`] for each client and registers it in [`Rpc::clients`]; gives it a
+//! [`sink::Notifier`] if it can send notifications; calls methods through a [`call::Caller`], which takes a method's name
+//! and params as JSON and returns the result as JSON or an [`error::Error`]; and closes the connection when the client has
+//! disconnected. Dropping a call cancels it.
 
 pub mod call;
 pub mod connection;

@@ -1,5 +1,4 @@
-//! The rules for params: by name, nothing unknown, nothing of another type. A refusal names the field, what was
-//! expected and the nearest valid name.
+//! Parses params: by name, without unknown fields. An error names the field, what was expected and the nearest valid name.
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -8,7 +7,7 @@ use serde_json::Value;
 use super::error::Error;
 use crate::stdx::nearest;
 
-/// Reads the params of a request; without params they are `{}`.
+/// Parses the params of a request; the default is `{}`.
 ///
 /// # Errors
 /// `invalid_params`.
@@ -20,7 +19,7 @@ pub fn parse<P: DeserializeOwned + JsonSchema>(json: Option<&str>) -> Result<P, 
             _ => "params must be an object",
         }));
     }
-    // Only a failure pays for knowing where it was.
+    // The path is tracked only after a failure.
     serde_json::from_str(json).map_err(|_| explain::<P>(json))
 }
 
@@ -34,7 +33,7 @@ fn explain<P: DeserializeOwned + JsonSchema>(json: &str) -> Error {
     }
 }
 
-/// Turns what serde says into a sentence about a field.
+/// Turns serde's message into a sentence about a field.
 fn describe(path: &str, message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
@@ -50,7 +49,7 @@ fn describe(path: &str, message: &str) -> String {
         };
     }
     if message.starts_with("missing field") && !names.is_empty() {
-        // The path ends with the object that lacks the field.
+        // The path ends with the object without the field.
         return format!("missing field `{}`", within(path.trim_matches('.'), names[0]));
     }
     let place = if path == "." { "params".to_owned() } else { format!("field `{path}`") };
@@ -65,7 +64,7 @@ fn describe(path: &str, message: &str) -> String {
     }
 }
 
-/// What the object looks like that was expected, where it is one with few fields.
+/// The shape of the expected object, if it has few fields.
 fn shape<P: JsonSchema>(message: &str) -> Option<String> {
     let name = message.rsplit_once(" at line ").map_or(message, |(message, _)| message).rsplit_once(", expected struct ")?.1;
     let schema = SchemaGenerator::default().into_root_schema_for::<P>().to_value();
@@ -89,7 +88,7 @@ fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A type as a client knows it.
+/// The JSON name of a type.
 fn plain(expected: &str) -> &str {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "usize" => "an integer from 0 on",

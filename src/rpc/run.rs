@@ -1,4 +1,4 @@
-//! How one call runs: in a span of the log, guarded against panics, counted, its result written within the limit.
+//! Runs a call: in a log span, guarded against panics, counted, with a size limit of its result.
 
 use std::{any::Any, fmt::Display, future::Future, io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -17,24 +17,24 @@ use super::{
 };
 use crate::{daemon::calls::Calls, jsonrpc::framing::MESSAGE_LIMIT, stdx::tasks::Tasks};
 
-/// The largest answer, in bytes.
+/// The size limit of an answer, in bytes.
 pub const ANSWER_LIMIT: usize = MESSAGE_LIMIT;
 
-/// How long subscriptions may take to send their last when the daemon stops.
+/// The timeout of the last notifications of subscriptions when the daemon shuts down.
 pub const LAST_NOTIFICATIONS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A result is written into a buffer that begins with this size.
+/// The initial capacity of the buffer of a result.
 const RESULT_CAPACITY: usize = 128;
 
-/// How a call succeeded.
+/// The outcome of a successful call.
 pub enum Reply {
-    /// With a result.
+    /// A result.
     Result(Box<RawValue>),
-    /// With a subscription, whose id is the result.
+    /// A subscription, whose id is the result.
     Subscription(Opened),
 }
 
-/// What a method is started with.
+/// The input of a method.
 pub(super) struct Request {
     pub connection: Arc<Connection>,
     pub params: Option<String>,
@@ -44,11 +44,11 @@ pub(super) struct Request {
     pub meter: Meter,
 }
 
-/// Where a subscription sends to.
+/// The destination of a subscription.
 pub(super) struct Stream {
     pub subscription: Arc<Subscription>,
     pub outlet: Arc<dyn Outlet>,
-    /// The subscription's share of those that its connection may have open.
+    /// Counts against the limit of subscriptions of its connection.
     pub permit: OwnedSemaphorePermit,
 }
 
@@ -67,7 +67,7 @@ impl Meter {
         Self { method, connection: connection.id(), span, calls: Arc::clone(calls), under_way: connection.traffic().request() }
     }
 
-    /// Runs a handler. A panic is an internal error of this one call.
+    /// Runs a handler. A panic is an internal error of this call only.
     pub fn run(self, handler: impl Future<Output = Result<Reply, Error>> + Send + 'static) -> BoxFuture<'static, Result<Reply, Error>> {
         let Self { method, connection, span, calls, under_way } = self;
         let call = async move {
@@ -89,7 +89,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }
 
-/// A subscription that was opened and sends nothing yet. Dropping it ends the subscription.
+/// An open subscription that does not send yet. Dropping it closes the subscription.
 pub struct Opened {
     subscription: Arc<Subscription>,
     connection: Arc<Connection>,
@@ -98,7 +98,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a subscription whose handler has prepared `feed`.
+    /// Opens a subscription with the handler's prepared `feed`.
     pub(super) fn new<A, M: SubscriptionHandler<A>>(feed: M::Feed, stream: Stream, connection: Arc<Connection>, tasks: Tasks) -> Self {
         let Stream { subscription, outlet, permit } = stream;
         connection.add_subscription(Arc::clone(&subscription));
@@ -129,13 +129,13 @@ impl Opened {
         self.subscription.id()
     }
 
-    /// Begins to send notifications. To be called when the answer with the id is on its way to the client.
+    /// Starts sending notifications. To be called after the answer with the id was queued.
     pub fn start(mut self) {
         let Some(run) = self.run.take() else { return };
         let (connection, id) = (Arc::clone(&self.connection), self.id());
         let sent = async move {
             run.await;
-            // Not closed: what it has queued is still to be written.
+            // Not closed: queued messages must still be written.
             connection.forget_subscription(id);
         };
         drop(self.tasks.spawn("subscription", sent));
@@ -150,7 +150,7 @@ impl Drop for Opened {
     }
 }
 
-/// A result as JSON. It is written no further than the limit.
+/// A result as JSON. Writing stops at the limit.
 pub(super) fn to_json(result: &impl Serialize) -> Result<Box<RawValue>, Error> {
     let mut text = Limited(Vec::with_capacity(RESULT_CAPACITY));
     match serde_json::to_writer(&mut text, result) {
@@ -160,7 +160,7 @@ pub(super) fn to_json(result: &impl Serialize) -> Result<Box<RawValue>, Error> {
     }
 }
 
-/// The refusal of an answer over the limit.
+/// The error of an answer over the limit.
 #[must_use]
 pub fn too_large(limit: usize) -> Error {
     Error::too_large("the answer is too large", limit as u64).hint("ask for less at once")

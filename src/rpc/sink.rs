@@ -1,5 +1,5 @@
-//! How notifications reach a client. Ending a subscription is exact: once [`Subscription::close`] has returned, nothing
-//! more can enter the connection's queue, so an answer queued afterwards is the last that the client sees of it.
+//! Sends notifications to a client. Closing a subscription is exact: once [`Subscription::close`] has returned, it queues
+//! nothing more, so the client receives nothing of it after an answer that is queued later.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 
-/// The subscription is over, or its client has gone.
+/// The subscription is closed, or its client has disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the subscription is closed")]
 pub struct Closed;
@@ -25,76 +25,75 @@ pub struct Closed;
 #[derive(Debug)]
 pub struct Subscription {
     id: u64,
-    // Held while a message is put into the queue, which never waits, so that closing cannot overlap with it.
+    // Locked while a message is queued, which does not block, so that closing cannot overlap with it.
     open: Mutex<bool>,
     token: CancellationToken,
 }
 
 impl Subscription {
-    /// A new one.
     #[must_use]
     pub fn new(id: u64) -> Arc<Self> {
         Arc::new(Self { id, open: Mutex::new(true), token: CancellationToken::new() })
     }
 
-    /// Its id on the wire.
+    /// Its id.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// Ends it.
+    /// Closes it.
     pub fn close(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.token.cancel();
     }
 
-    /// Whether it has been ended.
+    /// Whether it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Waits until it has been ended.
+    /// Waits until it is closed.
     pub async fn closed(&self) {
         self.token.cancelled().await;
     }
 
-    /// Runs `put` if the subscription is open and stays so meanwhile.
+    /// Runs `put` if the subscription is open, and keeps it open meanwhile.
     fn while_open<T>(&self, put: impl FnOnce() -> T) -> Result<T, Closed> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if *open { Ok(put()) } else { Err(Closed) }
     }
 }
 
-/// A door that can send its client messages which are no answers.
+/// A door that can send its client messages that are not answers.
 pub trait Notifier: Send + Sync {
-    /// Sends a message that belongs to no subscription. Waits while the client reads too slowly.
+    /// Sends a message without a subscription. Waits while the client reads too slowly.
     ///
     /// # Errors
-    /// When the client has gone.
+    /// If the client has disconnected.
     fn send(&self, message: Box<RawValue>) -> BoxFuture<'_, Result<(), Closed>>;
 
-    /// Where the messages of a subscription go.
+    /// The queue for the messages of a subscription.
     fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet>;
 }
 
 /// The queue of a door, as one subscription sees it.
 pub trait Outlet: Send + Sync {
-    /// Waits for room for a message of so many bytes.
+    /// Waits for space for a message of this size in bytes.
     fn reserve(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn Permit>, Closed>>;
 
-    /// Waits until the client has gone.
+    /// Waits until the client has disconnected.
     fn closed(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Room for one message in the queue of a door.
+/// Space for one message in the queue of a door.
 pub trait Permit: Send {
-    /// Queues the message without waiting.
+    /// Queues the message without blocking.
     fn send(self: Box<Self>, message: Box<RawValue>);
 }
 
-/// What a subscription's handler sends its notifications to.
+/// Sends the notifications of a subscription's handler.
 #[derive(Clone)]
 pub struct Sink {
     subscription: Arc<Subscription>,
@@ -122,7 +121,7 @@ struct ErrorParams<'a> {
 }
 
 impl Sink {
-    /// A way out for the subscription through the door's queue.
+    /// A sink for the subscription with the door's queue.
     #[must_use]
     pub fn new(subscription: Arc<Subscription>, method: &'static str, outlet: Arc<dyn Outlet>) -> Self {
         Self { subscription, method, outlet }
@@ -137,29 +136,29 @@ impl Sink {
     /// Sends one event, given as JSON. Waits while the client reads too slowly; dropping the future then sends nothing.
     ///
     /// # Errors
-    /// When the subscription is over.
+    /// If the subscription is closed.
     pub async fn send(&self, event: &RawValue) -> Result<(), Closed> {
         self.notify(&ResultParams { subscription: self.subscription.id, result: event }).await
     }
 
-    /// Tells that the subscription has broken down; nothing may be sent after it.
+    /// Sends an internal error as the last notification.
     ///
     /// # Errors
-    /// When the subscription is over.
+    /// If the subscription is closed.
     pub async fn fail(&self, error: &RawValue) -> Result<(), Closed> {
         self.notify(&ErrorParams { subscription: self.subscription.id, error }).await
     }
 
-    /// Tells that the subscription has met this error; nothing may be sent after it.
+    /// Sends this error as the last notification.
     pub async fn break_down(&self, error: &Error) {
-        let told = json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() });
-        if let Ok(told) = to_raw_value(&told) {
-            // When it is closed, nobody wants to know.
-            let _ = self.fail(&told).await;
+        let error = json!({ "code": error.kind().code(), "message": error.message(), "data": error.data() });
+        if let Ok(error) = to_raw_value(&error) {
+            // A closed subscription needs no error.
+            let _ = self.fail(&error).await;
         }
     }
 
-    /// Waits until the subscription is over.
+    /// Waits until the subscription is closed.
     pub async fn closed(&self) {
         tokio::select! {
             () = self.subscription.closed() => {}
@@ -167,7 +166,7 @@ impl Sink {
         }
     }
 
-    /// Whether the client has ended the subscription.
+    /// Whether the client has closed the subscription.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.subscription.is_closed()

@@ -1,4 +1,4 @@
-//! A small application for testing calls: methods that echo, wait, break and stream.
+//! A small application for tests of calls: methods that echo, wait, fail and stream.
 
 use std::{
     collections::HashMap,
@@ -27,10 +27,10 @@ use crate::{
     daemon::life::{Life, Work},
     session::Load,
     stdx::tasks::Tasks,
-    store::Kind,
+    store::OwnerKind,
 };
 
-/// What the methods act on.
+/// The state of the application.
 #[derive(Default)]
 pub struct App {
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -38,7 +38,7 @@ pub struct App {
     pub dropped: AtomicUsize,
     /// Calls of `test.count`.
     pub counted: AtomicUsize,
-    /// Events given to a sink.
+    /// Events that were sent.
     pub sent: AtomicUsize,
 }
 
@@ -47,7 +47,7 @@ impl App {
         self.gates.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))).clone()
     }
 
-    /// Lets everything pass that waits, or will wait, at the gate.
+    /// Opens the gate for all present and future waiters.
     pub fn open(&self, name: &str) {
         self.gate(name).close();
     }
@@ -109,7 +109,7 @@ impl Handler<App> for Wait {
         }
         let guard = Dropped(&context.daemon.dropped);
         let gate = context.daemon.gate(&params.gate);
-        // An open gate is a closed semaphore: nobody ever gets a permit.
+        // An open gate is a closed semaphore, which never gives a permit.
         assert!(gate.acquire().await.is_err());
         std::mem::forget(guard);
         Ok(true)
@@ -166,7 +166,7 @@ impl SubscriptionHandler<App> for Stream {
     }
 }
 
-/// The life of a daemon that runs in the foreground and has nothing to do.
+/// The lifetime of an idle daemon in the foreground.
 fn testing_life() -> Arc<Life> {
     struct Nothing;
     impl Work for Nothing {
@@ -182,7 +182,7 @@ fn testing_life() -> Arc<Life> {
         }
     }
     let nobody = || watch::Sender::new(0).subscribe();
-    Life::new(Kind::Foreground, None, Arc::new(Nothing), nobody(), nobody())
+    Life::new(OwnerKind::Foreground, None, Arc::new(Nothing), nobody(), nobody())
 }
 
 /// The methods above, on the application.

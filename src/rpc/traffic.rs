@@ -1,5 +1,5 @@
-//! What a connection has under way: requests, and bytes that wait until the client takes them. Plain counters, so that
-//! counting costs nothing that could be noticed.
+//! Counts the requests in flight of a connection, and the messages that wait to be written. Atomic counters, so the cost is
+//! negligible.
 
 use std::sync::{
     Arc,
@@ -14,19 +14,19 @@ pub struct Traffic {
     requests: AtomicUsize,
     messages: AtomicUsize,
     bytes: AtomicUsize,
-    /// When something last began to wait where nothing waited, or was last taken; in milliseconds since 1970.
+    /// When the queue last became non-empty, or a message was last taken from it, in milliseconds since 1970.
     moved: AtomicI64,
 }
 
 impl Traffic {
-    /// A request is under way until the value is dropped.
+    /// Counts a request until the value is dropped.
     #[must_use]
     pub fn request(self: &Arc<Self>) -> UnderWay {
         self.requests.fetch_add(1, Ordering::Relaxed);
         UnderWay(Arc::clone(self))
     }
 
-    /// A message of so many bytes waits until the value is dropped.
+    /// Counts a waiting message of this size until the value is dropped.
     #[must_use]
     pub fn message(self: &Arc<Self>, bytes: usize) -> Waiting {
         if self.messages.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -36,19 +36,19 @@ impl Traffic {
         Waiting { traffic: Arc::clone(self), bytes }
     }
 
-    /// How many requests are under way.
+    /// The number of requests in flight.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many messages wait, and their bytes.
+    /// The number of waiting messages, and their bytes.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         (self.messages.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 
-    /// For how many milliseconds the client has taken nothing of what waits; 0 when nothing waits.
+    /// For how many milliseconds no waiting message was taken; 0 if none waits.
     #[must_use]
     pub fn stalled_ms(&self) -> u64 {
         if self.messages.load(Ordering::Relaxed) == 0 {
@@ -58,7 +58,7 @@ impl Traffic {
     }
 }
 
-/// A request under way.
+/// A request in flight.
 #[derive(Debug)]
 pub struct UnderWay(Arc<Traffic>);
 

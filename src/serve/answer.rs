@@ -1,4 +1,4 @@
-//! Answers as JSON-RPC messages: results, and errors with their word, number and hint.
+//! Answers as JSON-RPC messages: results, and errors with their kind, code and hint.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     rpc::{call::too_large, error::Error},
 };
 
-/// An id as it is written; none is `null`.
+/// An id as JSON; `null` without one.
 pub fn id(id: Option<&envelope::Id>) -> Id<'_> {
     match id {
         None => Id::Null,
@@ -30,11 +30,11 @@ pub fn object(error: &Error) -> ErrorObjectOwned {
 
 /// The answer of a failed call; without an id it has `null`.
 pub fn failure(request: Option<&envelope::Id>, error: &Error) -> Box<RawValue> {
-    // Strings, numbers and structs of them can always be written.
+    // Strings, numbers and structs of them can always be serialized.
     to_raw_value(&Response::new(ResponsePayload::<()>::error(object(error)), id(request))).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// The answer of a call, or the refusal of one over the limit.
+/// The answer to a call, or the error if it is over the limit.
 pub fn success<T: Serialize + Clone>(request: Option<&envelope::Id>, result: &T, limit: usize) -> Box<RawValue> {
     match to_raw_value(&Response::new(ResponsePayload::success_borrowed(result), id(request))) {
         Ok(answer) if answer.get().len() <= limit => answer,
@@ -43,7 +43,7 @@ pub fn success<T: Serialize + Clone>(request: Option<&envelope::Id>, result: &T,
     }
 }
 
-/// The text of a frame, or the answer to a frame without one.
+/// The text of a frame, or the error answer to an invalid frame.
 pub fn text(frame: Frame<'_>) -> Result<&str, Box<RawValue>> {
     let refuse = |request: Option<&envelope::Id>, error: &Error| {
         error.log();
@@ -51,7 +51,7 @@ pub fn text(frame: Frame<'_>) -> Result<&str, Box<RawValue>> {
     };
     match frame {
         Frame::Message(bytes) => match str::from_utf8(bytes) {
-            // Some write a byte order mark before what they send.
+            // Some programs send a byte order mark first.
             Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
             Err(error) => refuse(None, &Error::parse(format!("the message is not UTF-8: {error}"))),
         },

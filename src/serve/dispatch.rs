@@ -1,5 +1,5 @@
-//! The rules of JSON-RPC 2.0 for one connection: every well-formed request gets exactly one answer, whatever
-//! arrives the connection goes on, and nothing grows beyond its limit.
+//! The rules of JSON-RPC 2.0 for one connection: each valid request gets exactly one answer, invalid input does not end
+//! the connection, and everything has a limit.
 
 use std::{
     cmp::Reverse,
@@ -32,10 +32,10 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// How many entries a batch may have.
+/// The limit of entries in a batch.
 pub const BATCH_LIMIT: usize = 100;
 
-/// What one connection has under way.
+/// The calls of one connection.
 pub struct Dispatcher {
     caller: Caller,
     outbox: Outbox,
@@ -44,7 +44,7 @@ pub struct Dispatcher {
     next_notification: AtomicU64,
 }
 
-/// A request under way, by its id; a notification, which has none, by its number.
+/// A call in flight: a request by its id, a notification by a number.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
     Request(Id),
@@ -69,7 +69,7 @@ impl Key {
     }
 }
 
-/// Plain mutex: held for single operations of the map.
+/// Locked for single operations of the map.
 #[derive(Default)]
 struct InFlight(Mutex<HashMap<Key, AbortHandle>>);
 
@@ -124,7 +124,7 @@ impl Step {
 impl Running {
     async fn finish(self) -> Finished {
         let Self { key, reply, slot, .. } = self;
-        // Awaiting by value also drops the handler's future as soon as it is cancelled.
+        // Awaited by value, so that the handler's future is dropped as soon as it is cancelled.
         let reply = reply.await.unwrap_or_else(|_| Err(Error::cancelled("the request was cancelled")));
         let id = key.id().cloned();
         let (answer, opened) = match reply {
@@ -145,16 +145,16 @@ enum Place {
 }
 
 impl Dispatcher {
-    /// A connection with nothing under way. Its requests run below `tasks`.
+    /// A connection without calls. Its requests run below `tasks`.
     pub fn new(rpc: Rpc, connection: Arc<Connection>, outbox: Outbox, tasks: Tasks) -> Self {
         let caller = Caller::new(rpc, connection);
         Self { caller, outbox, tasks, in_flight: Arc::default(), next_notification: AtomicU64::new(0) }
     }
 
-    /// Takes what came in. Waits only when a refusal finds the way out full.
+    /// Processes a frame. Waits only if the answer to an invalid one finds the outbox full.
     ///
     /// # Errors
-    /// When the client has gone.
+    /// If the client has disconnected.
     pub async fn receive(&self, frame: Frame<'_>) -> Result<(), Closed> {
         let text = match answer::text(frame) {
             Ok(text) => text,
@@ -170,12 +170,12 @@ impl Dispatcher {
         self.outbox.answer(answer::failure(None, &self.caller.refuse(refusal))).await
     }
 
-    /// Waits until everything that was admitted is over and its answers are queued.
+    /// Waits until all calls have ended and their answers are queued.
     pub async fn idle(&self) {
         self.caller.idle().await;
     }
 
-    /// Cancels everything under way.
+    /// Cancels all calls in flight.
     pub fn cancel_all(&self) {
         self.in_flight.with(|in_flight| in_flight.values().for_each(AbortHandle::abort));
     }
@@ -239,7 +239,7 @@ impl Dispatcher {
             drop(self.tasks.spawn("batch", work));
             return Ok(());
         }
-        // Nothing in it counts as in flight, so the way out is what bounds it.
+        // Its entries do not count as in flight, so the outbox limits it.
         work.await
     }
 
@@ -297,13 +297,13 @@ impl Dispatcher {
         }
         let params = params.and_then(|params| serde_json::from_str::<CancelParams<'_>>(params).ok());
         if let Some(id) = params.and_then(|params| Id::parse(params.id.get())) {
-            // One that is over already, or never was, is nobody's concern.
+            // An unknown id is ignored: the request may have ended already.
             self.in_flight.with(|in_flight| in_flight.get(&Key::Request(id)).inspect(|handle| handle.abort()).is_some());
         }
     }
 }
 
-/// The answers of a batch as one array within the limit: the largest give way to `too_large`.
+/// The answers of a batch as one array within the limit; the largest are replaced by `too_large`.
 fn join(answers: &[(Option<&Id>, &RawValue)], limit: usize) -> Box<RawValue> {
     let mut replaced: Vec<Option<Box<RawValue>>> = answers.iter().map(|_| None).collect();
     let mut by_size: Vec<_> = (0..answers.len()).collect();

@@ -1,4 +1,5 @@
-//! One client on a byte stream: reads messages, dispatches them, writes answers. Used by stdio, the socket and WebSocket.
+//! Serves one client on a byte stream: reads messages, dispatches them, writes answers. Used by stdio, the local socket and
+//! WebSockets.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -23,7 +24,7 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// How long closing waits for a client that does not read.
+/// The timeout of the last writes to a client that does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection has ended.
@@ -45,21 +46,21 @@ pub struct Engine {
     framing: Arc<OnceLock<Framing>>,
     tasks: Tasks,
     writer: JoinHandle<()>,
-    /// Ends the writer when it hangs on a client that does not read.
+    /// Stops the writer while it waits for a client that does not read.
     give_up: CancellationToken,
-    /// The client is in the list of clients as long as it is served.
+    /// Registers the client while it is served.
     _presence: Presence,
 }
 
 impl Engine {
-    /// Starts writing. Requests run below `tasks`, whose cancellation ends the connection.
+    /// Starts the writer. Requests run below `tasks`, whose cancellation ends the connection.
     #[must_use]
     pub fn start(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, output: impl AsyncWrite + Unpin + Send + 'static) -> Self {
         let framing = Arc::new(OnceLock::new());
         Self { framing: framing.clone(), ..Self::start_encoded(rpc, connection, tasks, output, framing) }
     }
 
-    /// The same for a door with an encoding of its own, which takes apart what it reads and hands it to
+    /// Like [`Engine::start`], for a door with its own encoding, which decodes messages and passes them to
     /// [`Engine::receive`].
     #[must_use]
     pub fn start_encoded(
@@ -79,7 +80,7 @@ impl Engine {
                 tokio::select! {
                     written = outbox::write(queue, output, encoder) => {
                         if let Err(error) = written {
-                            tracing::debug!(connection = id, "the client has gone: {error}");
+                            tracing::debug!(connection = id, "the client has disconnected: {error}");
                         }
                     }
                     () = give_up.cancelled() => tracing::debug!(connection = id, "the client does not read"),
@@ -91,7 +92,7 @@ impl Engine {
         Self { dispatcher, connection, outbox, framing: Arc::default(), tasks, writer, give_up, _presence: presence }
     }
 
-    /// Reads until the end, starting with what the decoder holds already.
+    /// Reads until the end, starting with what the decoder contains already.
     pub async fn read(&self, decoder: &mut Decoder, input: &mut (impl AsyncRead + Unpin)) -> End {
         tokio::select! {
             biased;
@@ -100,7 +101,7 @@ impl Engine {
         }
     }
 
-    /// Waits until the daemon stops or nothing can be written any more.
+    /// Waits until the daemon shuts down or the output is closed.
     pub async fn ended(&self) -> End {
         tokio::select! {
             biased;
@@ -109,15 +110,15 @@ impl Engine {
         }
     }
 
-    /// Takes what came in.
+    /// Processes a frame.
     ///
     /// # Errors
-    /// When the client has gone.
+    /// If the client has disconnected.
     pub async fn receive(&self, frame: Frame<'_>) -> Result<(), Closed> {
         self.dispatcher.receive(frame).await
     }
 
-    /// The way out, for bytes that are no messages.
+    /// The outbox, for bytes that are not messages.
     #[must_use]
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -128,7 +129,7 @@ impl Engine {
             if self.framing.get().is_none()
                 && let Some(framing) = decoder.framing()
             {
-                // It is set here only, once.
+                // Set only here, once.
                 let _ = self.framing.set(framing);
             }
             while let Some(frame) = decoder.next_frame() {
@@ -153,7 +154,7 @@ impl Engine {
         End::Input
     }
 
-    /// Waits until every request that was read is answered, or nobody is there to read the answers.
+    /// Waits until all requests are answered, or the output is closed.
     pub async fn idle(&self) {
         tokio::select! {
             () = self.dispatcher.idle() => {}
@@ -161,15 +162,15 @@ impl Engine {
         }
     }
 
-    /// Writes nothing more: the client has gone, or does not read.
+    /// Stops writing: the client has disconnected, or does not read.
     pub fn abandon(&self) {
         self.give_up.cancel();
     }
 
-    /// Ends subscriptions and requests, and writes what is still queued. Turns go on: they are not the connection's.
+    /// Ends subscriptions and requests, and writes what is queued. Turns go on: they do not belong to the connection.
     pub async fn close(self) {
         if self.tasks.token().is_cancelled() {
-            // The client reads how its turns have ended before the daemon goes.
+            // So that the client receives the ends of its turns before the daemon exits.
             let _ = timeout(LAST_NOTIFICATIONS_TIMEOUT, self.connection.drained()).await;
         }
         self.connection.close();
@@ -178,7 +179,7 @@ impl Engine {
         let written = async {
             dispatcher.idle().await;
             outbox.end().await;
-            // A writer that panicked has written what it could.
+            // A panicked writer has written what it could.
             let _ = (&mut writer).await;
         };
         if timeout(WRITE_TIMEOUT, written).await.is_err() {

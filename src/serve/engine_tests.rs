@@ -1,4 +1,4 @@
-//! Whole conversations over a pipe.
+//! Complete exchanges over a pipe.
 
 use std::{fmt::Write as _, sync::atomic::Ordering};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::End;
 use crate::serve::testing::Client;
 
-/// Sends each line and notes the one line that comes back.
+/// Sends each line and records the line that comes back.
 async fn check(lines: &[&str], expect: &Expect) {
     let mut client = Client::new();
     let mut transcript = String::new();
@@ -239,7 +239,7 @@ async fn subscriptions_are_limited_and_end_exactly() {
     assert_eq!(client.receive().await["result"], true);
     client.request(66, "event.unsubscribe", &json!({"subscription": subscriptions[3]})).await;
     assert_eq!(client.receive().await["result"], false);
-    // The place is free as soon as the subscription's task has noticed.
+    // The slot is free as soon as the subscription's task has ended.
     loop {
         client.request(67, "test.stream", &json!({"count": 2})).await;
         let answer = client.receive().await;
@@ -347,7 +347,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let answers = runtime.block_on(async {
             let mut client = Client::new();
-            // So that the garbage cannot choose the framing.
+            // So that random input cannot select the framing.
             client.ask(r#"{"jsonrpc":"2.0","id":0,"method":"test.echo"}"#).await;
             for (line, _) in &lines {
                 client.send(line).await;

@@ -1,5 +1,5 @@
-//! The doors: how clients connect. All of them call methods through [`crate::rpc::call::Caller`], with the same limits and
-//! errors.
+//! The doors, through which clients connect. All call methods through [`crate::rpc::call::Caller`], with the same limits
+//! and errors.
 
 mod answer;
 mod dispatch;

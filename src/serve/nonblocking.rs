@@ -1,7 +1,7 @@
-//! Writing what an output takes without waiting, without changing it for others: a pipe or socket that was made
-//! non-blocking would be that for every process that shares it. To hand bytes to a thread that may wait costs two switches.
+//! Writes without blocking, and without making the descriptor non-blocking: that would affect every process that shares
+//! the pipe or socket. It saves two context switches compared with a thread that blocks.
 
-/// A way to an output that never waits.
+/// A non-blocking writer.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct NonBlockingWriter {
@@ -19,7 +19,7 @@ enum Kind {
 
 #[cfg(unix)]
 impl NonBlockingWriter {
-    /// None for outputs that can only be waited for, such as terminals.
+    /// `None` for outputs that can only block, such as terminals.
     pub fn new(output: &impl std::os::fd::AsFd) -> Option<Self> {
         use rustix::fs::{FileType, fstat};
         let output = output.as_fd().try_clone_to_owned().ok()?;
@@ -32,7 +32,7 @@ impl NonBlockingWriter {
         Some(Self { output, kind })
     }
 
-    /// How many bytes it has taken, at least one. None when it takes nothing now, or fails: whoever waits for it will see.
+    /// The number of written bytes, at least one; `None` if it would block or fails, which a blocking write then reports.
     pub fn write(&self, bytes: &[u8]) -> Option<usize> {
         let written = match self.kind {
             Kind::Socket => {
@@ -46,7 +46,7 @@ impl NonBlockingWriter {
             #[cfg(target_os = "linux")]
             Kind::Pipe => {
                 use rustix::io::{ReadWriteFlags, pwritev2};
-                // The offset of what has no offsets. Older systems do not know the flag for pipes and refuse it.
+                // -1: at the current position. Older kernels refuse the flag for pipes.
                 pwritev2(&self.output, &[std::io::IoSlice::new(bytes)], u64::MAX, ReadWriteFlags::NOWAIT)
             }
         };
@@ -54,19 +54,17 @@ impl NonBlockingWriter {
     }
 }
 
-/// A way to an output that never waits; there is none here.
+/// A non-blocking writer; not available on this platform.
 #[cfg(not(unix))]
 #[derive(Debug)]
 pub enum NonBlockingWriter {}
 
 #[cfg(not(unix))]
 impl NonBlockingWriter {
-    /// None.
     pub fn new<T>(_output: &T) -> Option<Self> {
         None
     }
 
-    /// Never called.
     pub fn write(&self, _bytes: &[u8]) -> Option<usize> {
         match *self {}
     }

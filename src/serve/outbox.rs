@@ -1,5 +1,5 @@
-//! The output queue of a connection: bounded, in order, written by one task. What is queued after a subscription was closed
-//! is written after its last event. Back-pressure: senders wait for a client that reads slowly.
+//! The output queue of a connection: bounded, in order, written by one task. Messages that are queued after a subscription
+//! was closed follow its last event. Back-pressure: senders wait for a client that reads slowly.
 
 use std::{
     io,
@@ -25,42 +25,49 @@ use crate::{
 };
 
 /// The capacity of the queue, in messages.
-const QUEUE: usize = 256;
+const QUEUE_CAPACITY: usize = 256;
 
 /// The maximum of queued bytes of one subscription; a single event may be larger.
-const SUBSCRIPTION_BYTES: usize = 1024 * 1024;
+const MAX_SUBSCRIPTION_BYTES: usize = 1024 * 1024;
 
 /// The size of one write, in bytes; a message may be larger.
-const WRITE: usize = 64 * 1024;
+const WRITE_BYTES: usize = 64 * 1024;
 
 /// The capacity of the write buffer that an idle connection keeps.
-const QUIET: usize = 4 * 1024;
+const IDLE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// The capacity of the batch that an idle connection keeps.
-const QUIET_BATCH: usize = 16;
+const IDLE_BATCH_CAPACITY: usize = 16;
 
 /// Something to write.
 pub enum Outgoing {
-    /// An answer.
-    Answer { message: Box<RawValue>, waiting: Waiting },
-    /// A notification; not written when its subscription was closed meanwhile.
-    Event { message: Box<RawValue>, subscription: Arc<Subscription>, bytes: OwnedSemaphorePermit, waiting: Waiting },
-    /// Bytes that are not a message, such as a ping; written as they are.
+    Answer {
+        message: Box<RawValue>,
+        waiting: Waiting,
+    },
+    /// A notification; not written if its subscription was closed meanwhile.
+    Event {
+        message: Box<RawValue>,
+        subscription: Arc<Subscription>,
+        bytes: OwnedSemaphorePermit,
+        waiting: Waiting,
+    },
+    /// Bytes that are not a message, such as a ping.
     Control(Vec<u8>),
-    /// Nothing follows.
+    /// The end.
     End,
 }
 
-/// How messages look on a wire.
+/// The encoding of messages.
 pub trait Encoder: Send + 'static {
     /// Appends a message, which is one JSON value.
     fn message(&mut self, message: &str, to: &mut Vec<u8>);
 
-    /// Appends what is said last.
+    /// Appends the end of the stream.
     fn end(&mut self, to: &mut Vec<u8>);
 }
 
-/// A stream in the framing that its client has shown; lines until then.
+/// The framing of the client's messages; lines until the first one.
 impl Encoder for Arc<OnceLock<Framing>> {
     fn message(&mut self, message: &str, to: &mut Vec<u8>) {
         self.get().copied().unwrap_or(Framing::Lines).encode(message, to);
@@ -77,19 +84,19 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// A queue; what is in it is counted as its connection's traffic.
+    /// A queue, which is counted as its connection's traffic.
     pub fn new(traffic: &Arc<Traffic>) -> (Self, mpsc::Receiver<Outgoing>) {
-        let (queue, receiver) = mpsc::channel(QUEUE);
+        let (queue, receiver) = mpsc::channel(QUEUE_CAPACITY);
         (Self { queue, traffic: Arc::clone(traffic) }, receiver)
     }
 
-    /// An answer, for a place that was waited for.
+    /// An answer, with a reserved slot.
     pub fn outgoing(&self, message: Box<RawValue>) -> Outgoing {
         let waiting = self.traffic.message(message.get().len());
         Outgoing::Answer { message, waiting }
     }
 
-    /// Waits for a place.
+    /// Waits for a slot.
     pub async fn reserve(&self) -> Result<Permit<'_, Outgoing>, Closed> {
         self.queue.reserve().await.map_err(|_| Closed)
     }
@@ -99,24 +106,24 @@ impl Outbox {
         self.queue.send(self.outgoing(message)).await.map_err(|_| Closed)
     }
 
-    /// Queues bytes that are no message.
+    /// Queues bytes that are not a message.
     pub async fn control(&self, bytes: Vec<u8>) -> Result<(), Closed> {
         self.queue.send(Outgoing::Control(bytes)).await.map_err(|_| Closed)
     }
 
-    /// Queues bytes that are no message, unless that would mean waiting.
+    /// Queues bytes that are not a message, unless the queue is full.
     pub fn try_control(&self, bytes: Vec<u8>) {
-        // Who does not read what is queued already would not see it either.
+        // A client that does not read would not see it either.
         let _ = self.queue.try_send(Outgoing::Control(bytes));
     }
 
-    /// Says that nothing follows.
+    /// Queues the end.
     pub async fn end(&self) {
-        // When nobody writes any more, nothing follows either.
+        // Without a writer, the stream has ended.
         let _ = self.queue.send(Outgoing::End).await;
     }
 
-    /// Waits until nobody writes any more.
+    /// Waits until the writer has ended.
     pub async fn closed(&self) {
         self.queue.closed().await;
     }
@@ -129,7 +136,7 @@ impl Notifier for Outbox {
 
     fn outlet(&self, subscription: Arc<Subscription>) -> Arc<dyn Outlet> {
         let (queue, traffic) = (self.queue.clone(), Arc::clone(&self.traffic));
-        Arc::new(QueueOutlet { queue, bytes: Arc::new(Semaphore::new(SUBSCRIPTION_BYTES)), subscription, traffic })
+        Arc::new(QueueOutlet { queue, bytes: Arc::new(Semaphore::new(MAX_SUBSCRIPTION_BYTES)), subscription, traffic })
     }
 }
 
@@ -143,7 +150,7 @@ struct QueueOutlet {
 impl Outlet for QueueOutlet {
     fn reserve(&self, bytes: usize) -> BoxFuture<'_, Result<Box<dyn sink::Permit>, Closed>> {
         Box::pin(async move {
-            let bytes = u32::try_from(bytes.min(SUBSCRIPTION_BYTES)).unwrap_or(u32::MAX);
+            let bytes = u32::try_from(bytes.min(MAX_SUBSCRIPTION_BYTES)).unwrap_or(u32::MAX);
             let bytes = self.bytes.clone().acquire_many_owned(bytes).await.map_err(|_| Closed)?;
             let place = self.queue.clone().reserve_owned().await.map_err(|_| Closed)?;
             Ok(Box::new(QueuePermit { place, bytes, subscription: self.subscription.clone(), traffic: self.traffic.clone() })
@@ -170,16 +177,17 @@ impl sink::Permit for QueuePermit {
     }
 }
 
-/// Writes what is queued, until the end or until the client has gone. What is there at once is written at once.
+/// Writes the queue until its end or until the client has disconnected. Messages that are queued together are written
+/// together.
 ///
 /// # Errors
-/// When the client has gone.
+/// If the client has disconnected.
 pub async fn write(mut queue: mpsc::Receiver<Outgoing>, mut output: impl AsyncWrite + Unpin, mut encoder: impl Encoder) -> io::Result<()> {
     let mut batch = Vec::new();
     let mut bytes = Vec::new();
     let mut held = Vec::new();
     let mut end = false;
-    while !end && queue.recv_many(&mut batch, QUEUE).await > 0 {
+    while !end && queue.recv_many(&mut batch, QUEUE_CAPACITY).await > 0 {
         for outgoing in batch.drain(..) {
             let message = match outgoing {
                 Outgoing::End => {
@@ -202,10 +210,10 @@ pub async fn write(mut queue: mpsc::Receiver<Outgoing>, mut output: impl AsyncWr
                 }
             };
             encoder.message(message.get(), &mut bytes);
-            if bytes.len() >= WRITE {
+            if bytes.len() >= WRITE_BYTES {
                 output.write_all(&bytes).await?;
                 bytes.clear();
-                bytes.shrink_to(2 * WRITE);
+                bytes.shrink_to(2 * WRITE_BYTES);
                 held.clear();
             }
         }
@@ -214,9 +222,9 @@ pub async fn write(mut queue: mpsc::Receiver<Outgoing>, mut output: impl AsyncWr
         bytes.clear();
         held.clear();
         if queue.is_empty() {
-            // A quiet connection costs little.
-            bytes.shrink_to(QUIET);
-            batch.shrink_to(QUIET_BATCH);
+            // Idle connections keep small buffers.
+            bytes.shrink_to(IDLE_BUFFER_BYTES);
+            batch.shrink_to(IDLE_BATCH_CAPACITY);
         }
     }
     output.shutdown().await

@@ -1,5 +1,5 @@
-//! The door on standard input and output. Only protocol messages go to standard output. When the input ends, turns are
-//! interrupted and the answers to what was read are written, all within two seconds.
+//! The door on standard input and output. Only protocol messages go to standard output. At the end of the input, turns are
+//! interrupted and pending requests are answered, within two seconds.
 
 use std::{
     future::Future,
@@ -31,26 +31,25 @@ use crate::{
     stdx::tasks::Tasks,
 };
 
-/// How long pending requests may take before turns are interrupted.
-const QUICK: Duration = Duration::from_millis(400);
+/// The timeout of pending requests before turns are interrupted.
+const PENDING_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The timeout of interrupting turns.
-const INTERRUPT: Duration = Duration::from_millis(400);
+const INTERRUPT_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// How long to wait for the answers of interrupted turns. Writing may take another second, so the total stays below two.
-const ANSWERS: Duration = Duration::from_millis(100);
+/// The timeout of the answers of interrupted turns. Writing may take another second, so the total stays below two.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 
-const CHUNK: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Serves the client on standard input and output until it ends its input, goes, or the daemon stops.
-/// `interrupt` is awaited when the client ends its input or goes: it must end the turns and store that they were
-/// interrupted.
+/// Serves the client on standard input and output until its input ends, it disconnects, or the daemon shuts down.
+/// `interrupt` is awaited in the first two cases: it must end the turns and store that they were interrupted.
 pub async fn serve_stdio(rpc: &Rpc, connection: Arc<Connection>, tasks: &Tasks, interrupt: impl Future<Output = ()>) -> End {
     serve_streams(rpc, connection, tasks, (input(), input_ended()), output(), interrupt).await
 }
 
-/// [`serve_stdio`] over other streams; beside the input, what tells that its other end was closed, even while what was
-/// sent before is not read because the client does not read its answers.
+/// [`serve_stdio`] over other streams. The future beside the input ends when the other end was closed, even while earlier
+/// input is not read because the client does not read its answers.
 pub async fn serve_streams(
     rpc: &Rpc,
     connection: Arc<Connection>,
@@ -68,7 +67,7 @@ pub async fn serve_streams(
             end = &mut reading => Some(end),
             () = ended => None,
         };
-        let deadline = Instant::now() + QUICK;
+        let deadline = Instant::now() + PENDING_TIMEOUT;
         match end {
             Some(end) => (end, deadline),
             None => (timeout_at(deadline, reading).await.unwrap_or(End::Gone), deadline),
@@ -76,14 +75,14 @@ pub async fn serve_streams(
     };
     if end != End::Gone {
         let in_time = timeout_at(deadline, engine.idle()).await.is_ok();
-        tracing::debug!(?end, in_time, "the end of standard input");
+        tracing::debug!(?end, in_time, "standard input has ended");
     }
-    if timeout(INTERRUPT, interrupt).await.is_err() {
-        tracing::warn!("interrupting the turns took too long");
+    if timeout(INTERRUPT_TIMEOUT, interrupt).await.is_err() {
+        tracing::warn!("interrupting the turns timed out");
     }
     if end != End::Gone {
-        // Waiters of interrupted turns have their answers by now.
-        let _ = timeout(ANSWERS, engine.idle()).await;
+        // Requests that wait for interrupted turns are answered by now.
+        let _ = timeout(ANSWER_TIMEOUT, engine.idle()).await;
     }
     if end == End::Gone {
         engine.abandon();
@@ -92,21 +91,21 @@ pub async fn serve_streams(
     end
 }
 
-/// Standard input. A thread of our own reads it: the runtime's would be waited for at exit, while nothing comes.
+/// Standard input, read by a separate thread: the runtime would wait for a blocking thread at exit.
 #[must_use]
 pub fn input() -> impl AsyncRead + Unpin + Send {
     read_from(io::stdin())
 }
 
-/// Standard output. What it does not take at once a thread of our own writes, for the same reason.
+/// Standard output. If a write would block, a separate thread does it, for the same reason.
 #[must_use]
 pub fn output() -> impl AsyncWrite + Unpin + Send + 'static {
     let nonblocking = NonBlockingWriter::new(&io::stdout());
     write_to(io::stdout(), nonblocking)
 }
 
-/// Waits until nobody can read the standard output any more, also while nothing is written. Where the system does not
-/// tell, it waits for ever: writing will show it.
+/// Waits until the other end of standard output is closed, also while nothing is written. If the operating system does not
+/// report this, it waits forever; writing will fail.
 pub async fn output_gone() {
     #[cfg(unix)]
     left(io::stdout(), rustix::event::PollFlags::empty()).await;
@@ -114,8 +113,8 @@ pub async fn output_gone() {
     std::future::pending::<()>().await;
 }
 
-/// Waits until nobody can write to the standard input any more, also while something is left to be read. Where the
-/// system does not tell, it waits for ever: reading will show it.
+/// Waits until the other end of standard input is closed, also while input is left to read. If the operating system does
+/// not report this, it waits forever; reading will end.
 pub async fn input_ended() {
     #[cfg(unix)]
     left(io::stdin(), HALF_CLOSED).await;
@@ -123,29 +122,29 @@ pub async fn input_ended() {
     std::future::pending::<()>().await;
 }
 
-/// What is asked for to learn that the other side of a socket sends no more.
+/// The poll flag for the end of the other side's writes on a socket.
 #[cfg(target_os = "linux")]
 const HALF_CLOSED: rustix::event::PollFlags = rustix::event::PollFlags::RDHUP;
 #[cfg(all(unix, not(target_os = "linux")))]
 const HALF_CLOSED: rustix::event::PollFlags = rustix::event::PollFlags::empty();
 
-/// Waits until the other end of a pipe or socket was closed; for ever where the system does not tell.
+/// Waits until the other end of a pipe or socket is closed; forever if the operating system does not report this.
 #[cfg(unix)]
 async fn left(stream: impl std::os::fd::AsFd + Send + 'static, asked: rustix::event::PollFlags) {
     use rustix::event::{PollFd, poll};
     let (sender, left) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         loop {
-            // Errors and hang-ups are told without being asked for.
+            // Errors and hang-ups are always reported.
             let mut watched = [PollFd::new(&stream, asked)];
             match poll(&mut watched, None) {
                 Ok(_) if !watched[0].revents().is_empty() => break,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                // What cannot be watched is not.
+                // A descriptor that cannot be polled is not watched.
                 Err(_) => return,
             }
         }
-        // Nobody wants to know any more when everything is over.
+        // The receiver may be gone at shutdown.
         let _ = sender.send(());
     });
     if left.await.is_err() {
@@ -156,7 +155,7 @@ async fn left(stream: impl std::os::fd::AsFd + Send + 'static, asked: rustix::ev
 fn read_from(mut source: impl Read + Send + 'static) -> impl AsyncRead + Unpin + Send {
     let (sender, chunks) = mpsc::channel(2);
     std::thread::spawn(move || {
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; CHUNK_BYTES];
         loop {
             let chunk = match source.read(&mut buffer) {
                 Ok(0) => return,
@@ -204,7 +203,7 @@ fn write_to(mut sink: impl Write + Send + 'static, nonblocking: Option<NonBlocki
     std::thread::spawn(move || {
         while let Some(chunk) = chunks.blocking_recv() {
             if sink.write_all(&chunk).and_then(|()| sink.flush()).is_err() {
-                // Closing the channel is how the other side learns that the reader has gone.
+                // Closing the channel reports the end to the writer.
                 break;
             }
             writing.count.fetch_sub(1, Ordering::Release);
@@ -216,7 +215,7 @@ fn write_to(mut sink: impl Write + Send + 'static, nonblocking: Option<NonBlocki
     Written { sender: PollSender::new(sender), pending, nonblocking }
 }
 
-/// How many chunks were given to the thread and are not written yet.
+/// The number of chunks that the thread has not written yet.
 #[derive(Default)]
 struct Pending {
     count: AtomicUsize,
@@ -235,14 +234,14 @@ fn gone() -> io::Error {
 
 impl AsyncWrite for Written {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // Never past what the thread has still to write.
+        // Only after the thread has written everything.
         if self.pending.count.load(Ordering::Acquire) == 0
             && let Some(count) = self.nonblocking.as_ref().and_then(|nonblocking| nonblocking.write(bytes))
         {
             return Poll::Ready(Ok(count));
         }
         ready!(self.sender.poll_reserve(context)).map_err(|_| gone())?;
-        let chunk = &bytes[..bytes.len().min(16 * CHUNK)];
+        let chunk = &bytes[..bytes.len().min(16 * CHUNK_BYTES)];
         self.pending.count.fetch_add(1, Ordering::Relaxed);
         self.sender.send_item(chunk.to_vec()).map_err(|_| gone())?;
         Poll::Ready(Ok(chunk.len()))
@@ -281,7 +280,7 @@ mod tests {
         write_to(pipe, nonblocking)
     }
 
-    /// Runs a whole input through real pipes and gives the output.
+    /// Sends an input through real pipes and returns the output.
     async fn run(app: &Arc<App>, requests: &str, interrupt: impl Future<Output = ()>) -> String {
         let tasks = Tasks::new();
         let (client_input, mut our_input) = io::pipe().unwrap();
@@ -336,13 +335,13 @@ mod tests {
         let (client_input, mut our_input) = io::pipe().unwrap();
         let (_our_output, client_output) = io::pipe().unwrap();
         let watched = client_input.try_clone().unwrap();
-        // As much as is taken: more than is ever read while the answers wait.
+        // More than is read while the answers wait.
         rustix::fs::fcntl_setfl(&our_input, rustix::fs::OFlags::NONBLOCK).unwrap();
         std::thread::spawn(move || {
             let mut refused = 0;
             for id in 0.. {
                 let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"test.large","params":{{"bytes":5000}}}}"#);
-                // The reader makes room for a while.
+                // The reader reads for a while.
                 while our_input.write_all(format!("{request}\n").as_bytes()).is_err() && refused < 200 {
                     std::thread::sleep(Duration::from_millis(2));
                     refused += 1;
@@ -359,8 +358,8 @@ mod tests {
             *ended.lock().unwrap() = Some(std::time::Instant::now());
         });
         let end = serve_streams(&rpc(&app, &tasks), connection, &tasks, input, both_ways(client_output), std::future::ready(())).await;
-        assert_eq!(end, End::Gone, "it does not read what it has asked for");
-        let ended = ended.lock().unwrap().expect("its end is seen while there is more to read");
+        assert_eq!(end, End::Gone, "it does not read its answers");
+        let ended = ended.lock().unwrap().expect("the end is found while input is left");
         assert!(ended.elapsed() < Duration::from_secs(2), "{:?}", ended.elapsed());
     }
 

@@ -1,4 +1,4 @@
-//! A client on a pipe, for testing the doors.
+//! A client on a pipe, for tests of the doors.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -45,7 +45,7 @@ impl Client {
         Self { app, tasks, input: BufReader::new(input), output, served }
     }
 
-    /// Writes the text as it is.
+    /// Writes the text unchanged.
     pub async fn write(&mut self, text: &str) {
         self.output.write_all(text.as_bytes()).await.unwrap();
     }
@@ -78,7 +78,7 @@ impl Client {
         self.line().await
     }
 
-    /// Ends the input and gives what is still sent, and why the connection ended.
+    /// Ends the input; returns the remaining output, and why the connection ended.
     pub async fn end(mut self) -> (Vec<String>, End) {
         self.output.shutdown().await.unwrap();
         let mut rest = Vec::new();

@@ -27,7 +27,6 @@ pub(crate) use activity::Load;
 pub(crate) use copy::NewCopy;
 pub(crate) use error::{Error, MAX_QUEUED};
 pub(crate) use mailbox::TurnEnd;
-pub(crate) use progress::Working;
 pub(crate) use sessions::{NewSession, Sessions};
 pub(crate) use submit::{Prompt, Submitted};
 pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};

@@ -7,6 +7,7 @@ use std::{
 };
 
 use polytree_protocol::{
+    diagnose::{DiagnosisModelCall, DiagnosisSession, DiagnosisToolCall},
     id::{MessageId, SessionId},
     provider::ModelRef,
     session::SessionStatus,
@@ -14,32 +15,6 @@ use polytree_protocol::{
 
 use super::status::Statuses;
 use crate::stdx::time::now_ms;
-
-/// A session that is not idle.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Working {
-    pub id: SessionId,
-    pub status: SessionStatus,
-    /// Its turn, while one runs.
-    pub turn: Option<TurnNow>,
-    /// Prompts in the queue.
-    pub queued: usize,
-}
-
-/// What a turn is doing. Times are milliseconds since 1970.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TurnNow {
-    pub message: MessageId,
-    /// The session's directory, once it is known.
-    pub directory: Option<String>,
-    pub since: i64,
-    /// When the model or a tool last gave a sign of life.
-    pub sign: i64,
-    /// The model call that runs, and since when.
-    pub model: Option<(ModelRef, i64)>,
-    /// The tool calls that run: call id, tool, since when.
-    pub tools: Vec<(String, String, i64)>,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
@@ -50,13 +25,13 @@ pub struct Census {
 
 pub(super) struct Progress {
     // Held for single assignments.
-    now: Mutex<TurnNow>,
+    now: Mutex<DiagnosisSession>,
 }
 
 impl Progress {
     /// The model or a tool gave a sign of life.
     pub fn touch(&self) {
-        self.now().sign = now_ms();
+        self.now().sign = Some(now_ms());
     }
 
     pub fn set_directory(&self, directory: &str) {
@@ -66,18 +41,18 @@ impl Progress {
     /// A model is called, until the value is dropped.
     pub fn begin_model_call(self: &Arc<Self>, model: &ModelRef) -> InProgress {
         self.touch();
-        self.now().model = Some((model.clone(), now_ms()));
+        self.now().model = Some(DiagnosisModelCall { model: model.to_string(), since: now_ms() });
         InProgress { progress: Arc::clone(self), call: None }
     }
 
     /// A tool runs, until the value is dropped.
     pub fn begin_tool_call(self: &Arc<Self>, call: &str, tool: &str) -> InProgress {
         self.touch();
-        self.now().tools.push((call.to_owned(), tool.to_owned(), now_ms()));
+        self.now().tools.push(DiagnosisToolCall { call_id: call.to_owned(), tool: tool.to_owned(), since: now_ms() });
         InProgress { progress: Arc::clone(self), call: Some(call.to_owned()) }
     }
 
-    fn now(&self) -> MutexGuard<'_, TurnNow> {
+    fn now(&self) -> MutexGuard<'_, DiagnosisSession> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +71,7 @@ impl Drop for InProgress {
         match &self.call {
             None => now.model = None,
             Some(call) => {
-                if let Some(place) = now.tools.iter().position(|(known, ..)| known == call) {
+                if let Some(place) = now.tools.iter().position(|known| known.call_id == *call) {
                     now.tools.remove(place);
                 }
             }
@@ -111,7 +86,7 @@ impl AllProgress {
     /// A turn begins; it ends when the value is dropped.
     pub fn begin(&self, id: &SessionId, message: &MessageId) -> RunningTurn {
         let now = now_ms();
-        let now = TurnNow { message: message.clone(), directory: None, since: now, sign: now, model: None, tools: Vec::new() };
+        let now = DiagnosisSession { since: Some(now), sign: Some(now), message_id: Some(message.clone()), ..without_turn(id.clone()) };
         let progress = Arc::new(Progress { now: Mutex::new(now) });
         self.turns().insert(id.clone(), Arc::clone(&progress));
         RunningTurn { all: self.clone(), id: id.clone(), progress }
@@ -122,17 +97,30 @@ impl AllProgress {
     }
 
     /// Every session that has a turn, a status or a queue; by id.
-    pub fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<Working> {
+    pub fn working(&self, statuses: &Statuses, queues: &HashMap<SessionId, usize>) -> Vec<DiagnosisSession> {
         let turns = self.turns().clone();
         let mut statuses: HashMap<SessionId, SessionStatus> = statuses.all().into_iter().collect();
         let ids: BTreeSet<SessionId> = turns.keys().chain(statuses.keys()).chain(queues.keys()).cloned().collect();
-        let working = |id: SessionId| Working {
+        let working = |id: SessionId| DiagnosisSession {
             status: statuses.remove(&id).unwrap_or(SessionStatus::Idle),
-            turn: turns.get(&id).map(|progress| progress.now().clone()),
-            queued: queues.get(&id).copied().unwrap_or(0),
-            id,
+            queued: queues.get(&id).copied().unwrap_or(0) as u64,
+            ..turns.get(&id).map_or_else(|| without_turn(id.clone()), |progress| progress.now().clone())
         };
         ids.into_iter().map(working).collect()
+    }
+}
+
+fn without_turn(id: SessionId) -> DiagnosisSession {
+    DiagnosisSession {
+        id,
+        directory: None,
+        status: SessionStatus::Idle,
+        since: None,
+        message_id: None,
+        model: None,
+        tools: Vec::new(),
+        sign: None,
+        queued: 0,
     }
 }
 
@@ -172,20 +160,21 @@ mod tests {
         let tools = ["a", "b"].map(|call| present.progress.begin_tool_call(call, "bash"));
         let seen = all.working(&statuses, &queues);
         assert_eq!((&seen[0].id, seen[0].queued, &seen[0].status), (&one, 2, &SessionStatus::Busy));
-        let turn = seen[0].turn.clone().unwrap();
-        assert_eq!((turn.model.unwrap().0, turn.directory.as_deref(), &turn.message), (model, Some("/work"), &message));
-        assert_eq!(turn.tools.iter().map(|(call, ..)| call.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!((&seen[1].id, &seen[1].turn, seen[1].queued), (&two, &None, 0));
+        let turn = seen[0].clone();
+        assert_eq!((turn.model.unwrap().model, turn.directory.as_deref()), ("test/main".to_owned(), Some("/work")));
+        assert_eq!((turn.message_id, turn.since.is_some()), (Some(message.clone()), true));
+        assert_eq!(turn.tools.iter().map(|tool| tool.call_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((&seen[1].id, seen[1].since, seen[1].queued), (&two, None, 0));
 
         let [first, second] = tools;
         drop((call, first));
-        let turn = all.working(&statuses, &queues)[0].turn.clone().unwrap();
-        assert_eq!((turn.model, turn.tools.len(), turn.tools[0].0.as_str()), (None, 1, "b"));
+        let turn = all.working(&statuses, &queues)[0].clone();
+        assert_eq!((turn.model, turn.tools.len(), turn.tools[0].call_id.as_str()), (None, 1, "b"));
         drop(second);
         // The next turn may begin before the one before it is dropped.
         let next = all.begin(&one, &message);
         drop(present);
-        assert!(all.working(&statuses, &queues)[0].turn.is_some());
+        assert!(all.working(&statuses, &queues)[0].since.is_some());
         drop(next);
         statuses.clear(&one);
         let seen = all.working(&statuses, &HashMap::new());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use polytree_protocol::{
+    diagnose::DiagnosisSession,
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, Tokens},
     provider::ModelRef,
@@ -16,7 +17,7 @@ use super::{
     Error, Place, SessionQuery, Workspaces,
     activity::{Busy, Load},
     mailbox::Command,
-    progress::{Census, Working},
+    progress::Census,
     recover, revert,
     shared::Shared,
     task, title,
@@ -225,7 +226,7 @@ impl Sessions {
     }
 
     /// Every session that is not idle, with what it is doing, by id. Does not block.
-    pub fn working(&self) -> Vec<Working> {
+    pub fn working(&self) -> Vec<DiagnosisSession> {
         self.shared.progress.working(&self.shared.statuses, &self.shared.activity.queues())
     }
 

@@ -1,4 +1,4 @@
-//! Encodings told apart, guessed, and kept.
+//! Encodings are detected, guessed, and kept.
 
 use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, GBK, IBM866, ISO_8859_2, KOI8_R, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252, WINDOWS_1254,
@@ -48,7 +48,7 @@ fn legacy_encodings_are_guessed() {
     ] {
         let bytes = Encoding::Legacy(encoding).encode(text).unwrap();
         let file = TextFile::decode(&bytes).unwrap();
-        // KOI8-U is KOI8-R with more letters, and is what the detector knows.
+        // The detector knows KOI8-U, which is KOI8-R with more letters.
         assert_eq!((file.text.as_str(), file.strays), (text, 0), "{}, taken for {}", encoding.name(), file.encoding.name());
         assert_eq!(file.encode(&format!("{text}x\n")).unwrap(), [bytes.as_slice(), b"x\n"].concat());
         let note = file.note().unwrap();
@@ -91,7 +91,7 @@ fn wide_text_with_nul_is_binary() {
         assert!(is_binary(bytes), "{bytes:?}");
         assert_eq!(TextFile::decode(bytes), Err(Error::Binary), "{bytes:?}");
     }
-    // Also where the first bytes do not show it.
+    // Also if the first bytes do not show it.
     let far: Vec<u8> = b"\xFF\xFE".iter().chain(b"a\0".repeat(4096).iter()).chain(b"\0\0").copied().collect();
     assert_eq!(TextFile::decode(&far), Err(Error::Binary));
 }
@@ -123,7 +123,7 @@ fn a_few_stray_bytes_do_not_change_the_encoding() {
     assert_eq!((file.strays, file.check_new("\u{10ffff}")), (0, Ok(())));
     let file = TextFile::decode(b"\xC3\xA9\xC3\xA9\xFF").unwrap();
     assert_eq!(file.check_new("a\u{10ffff}"), Err(Error::Reserved('\u{10ffff}')));
-    // What already has such characters cannot be told apart, so it is not changed.
+    // Texts that already contain such characters are ambiguous, so they cannot be changed.
     let both = TextFile::decode(&["éé\u{10ffff}".as_bytes(), b"\xFF"].concat()).unwrap();
     assert_eq!(both.encode("x"), Err(Error::Malformed("UTF-8")));
 }

@@ -1,4 +1,4 @@
-//! ULIDs that grow: two made by this process are in the order in which they were made.
+//! Monotonic ULIDs: those of this process are ordered by their creation.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,6 +8,6 @@ static GENERATOR: Mutex<Generator> = Mutex::new(Generator::new());
 
 pub fn next() -> Ulid {
     let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    // Only fails after 2^80 of them in one millisecond; a random one is as good then.
+    // Fails only after 2^80 in one millisecond; then a random one is used.
     generator.generate().unwrap_or_else(|_| Ulid::generate())
 }

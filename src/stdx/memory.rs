@@ -1,55 +1,45 @@
-//! How much memory processes have, where the system tells.
+//! The memory of processes, where the operating system reports it.
 
-/// The memory of this process, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// What it has.
-    pub resident: Option<u64>,
-    /// The same, with what others share counted in part.
-    pub proportional: Option<u64>,
-    /// The most it has had.
-    pub peak: Option<u64>,
-    /// What of it was moved to the disk.
-    pub swapped: Option<u64>,
-}
+use polytree_protocol::diagnose_machine::DiagnosisMemory;
 
-/// More processes than this of one program are not looked at.
+/// How many processes of a tree are counted.
 #[cfg(target_os = "linux")]
-const MAX_PROCESSES: usize = 128;
+const MAX_PROCESSES: u64 = 128;
 
-/// The memory of this process. Reads files of the system: a millisecond or two.
+/// The memory of this process. Reads `/proc`, which takes a millisecond or two.
 #[cfg(target_os = "linux")]
-pub fn own() -> Memory {
+#[must_use]
+pub fn own() -> DiagnosisMemory {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    Memory {
+    DiagnosisMemory {
         resident: kilobytes(&status, "VmRSS:"),
         proportional: kilobytes(&rollup, "Pss:"),
         peak: kilobytes(&status, "VmHWM:"),
         swapped: kilobytes(&status, "VmSwap:"),
+        ..DiagnosisMemory::default()
     }
 }
 
-/// The memory of this process.
 #[cfg(not(target_os = "linux"))]
-pub fn own() -> Memory {
-    Memory::default()
+#[must_use]
+pub fn own() -> DiagnosisMemory {
+    DiagnosisMemory::default()
 }
 
-/// The memory that this process has for itself alone, in bytes, where the system tells. Quicker than [`own`].
+/// The anonymous memory of this process in bytes: what it does not share with other processes. Faster than [`own`].
 #[cfg(target_os = "linux")]
 pub fn anonymous() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
-/// The memory that this process has for itself alone.
 #[cfg(not(target_os = "linux"))]
 pub fn anonymous() -> Option<u64> {
     None
 }
 
-/// Gives back the memory in which the program's code stands; what runs next is read again from its file, which the
-/// system holds anyway. For a process that has done most of what its program can and from now on does a little.
+/// Drops the pages of the program's code. What runs next is paged in again from the executable, which the page cache
+/// holds anyway. For a process that has finished its start, and needs little of its code from now on.
 #[cfg(target_os = "linux")]
 pub fn forget_code() {
     let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
@@ -60,68 +50,63 @@ pub fn forget_code() {
         else {
             continue;
         };
-        #[expect(unsafe_code, reason = "the system wants an address")]
-        // SAFETY: the range is a mapping of this program's file that can be read and run and was never written, so what is
-        // dropped comes back from the file as it was.
+        #[expect(unsafe_code, reason = "madvise takes an address")]
+        // SAFETY: the range is a read-only, executable mapping of this program's file, so dropped pages are read again
+        // from the file unchanged.
         let _ =
             unsafe { rustix::mm::madvise(std::ptr::with_exposed_provenance_mut(start), end - start, rustix::mm::Advice::LinuxDontNeed) };
     }
 }
 
-/// Nothing is known to be gained.
 #[cfg(not(target_os = "linux"))]
 pub fn forget_code() {}
 
-/// Has the allocator take large blocks from the system one by one and give each back as soon as it is freed. Left alone,
-/// it raises the size from which on it does so with each large block that is freed, up to 32 MiB, and then keeps what a
-/// single large message has taken.
+/// Makes the allocator map large blocks one by one and unmap each as soon as it is freed. By default glibc raises the
+/// threshold for this with each large block that is freed, up to 32 MiB, and then keeps the memory of a single large
+/// message.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the allocator is one of C")]
-pub fn keep_little() {
+#[expect(unsafe_code, reason = "glibc is called directly")]
+pub fn limit_allocator() {
     use std::ffi::c_int;
     const TRIM_THRESHOLD: c_int = -1;
     const MMAP_THRESHOLD: c_int = -3;
     unsafe extern "C" {
         fn mallopt(parameter: c_int, value: c_int) -> c_int;
     }
-    // SAFETY: the function is the allocator's own, takes two numbers, and may be called at any time. A parameter that it
-    // does not know changes nothing.
+    // SAFETY: mallopt takes two numbers and may be called at any time. It ignores parameters that it does not know.
     unsafe {
         mallopt(MMAP_THRESHOLD, 256 * 1024);
         mallopt(TRIM_THRESHOLD, 512 * 1024);
     }
 }
 
-/// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn keep_little() {}
+pub fn limit_allocator() {}
 
-/// Gives the system back what was freed: after work that has taken much for a moment, the allocator would keep it.
-/// Takes a few milliseconds for each hundred megabytes.
+/// Returns freed memory to the operating system; after a peak the allocator would keep it. Takes a few milliseconds for
+/// each hundred megabytes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the allocator is one of C")]
+#[expect(unsafe_code, reason = "glibc is called directly")]
 pub fn give_back() {
     unsafe extern "C" {
         fn malloc_trim(pad: usize) -> std::ffi::c_int;
     }
-    // SAFETY: the function is the allocator's own, takes a number, and may be called at any time from any thread.
+    // SAFETY: malloc_trim takes a number and may be called at any time from any thread.
     let _ = unsafe { malloc_trim(0) };
 }
 
-/// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn give_back() {}
 
-/// How many processes a process and all that it has started are, and what they have together in bytes.
+/// The number of processes in the tree below a process, with itself, and their memory together in bytes.
 #[cfg(target_os = "linux")]
 pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
-    let (mut next, mut seen) = (vec![pid], 0);
+    let mut next = vec![pid];
     let (mut processes, mut bytes) = (0, 0);
     while let Some(pid) = next.pop()
-        && seen < MAX_PROCESSES
+        && processes < MAX_PROCESSES
     {
-        seen += 1;
-        // One that has ended meanwhile is no longer worth counting.
+        // It may have ended meanwhile.
         let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
         processes += 1;
         bytes += kilobytes(&status, "VmRSS:").unwrap_or(0);
@@ -133,7 +118,6 @@ pub fn of_tree(pid: u32) -> Option<(u64, u64)> {
     (processes > 0).then_some((processes, bytes))
 }
 
-/// How many processes a process and all that it has started are, and what they have together in bytes.
 #[cfg(not(target_os = "linux"))]
 pub fn of_tree(_: u32) -> Option<(u64, u64)> {
     None
@@ -150,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_tables_are_read() {
+    fn tables_of_the_kernel_are_parsed() {
         let text = "VmPeak:\t  100 kB\nVmHWM:\t    12 kB\nVmRSS:\t   7 kB\nName:\tx\n";
         assert_eq!((kilobytes(text, "VmRSS:"), kilobytes(text, "VmHWM:")), (Some(7168), Some(12288)));
         assert_eq!((kilobytes(text, "VmSwap:"), kilobytes(text, "Name:")), (None, None));

@@ -1,4 +1,4 @@
-//! What the standard library lacks. Knows no word of ours: anything here could stand in another program.
+//! Additions to the standard library, independent of the rest of the program.
 
 pub(crate) mod disk;
 pub(crate) mod encoding;

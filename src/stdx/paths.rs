@@ -1,12 +1,12 @@
-//! Absolute paths. The daemon serves many directories at once, so a relative path has no meaning in it and
-//! the process directory is never consulted.
+//! Absolute paths. The daemon works in many directories at once, so it never uses relative paths or the process's current
+//! directory.
 
 use std::{
     fmt, io,
     path::{Component, Path, PathBuf},
 };
 
-/// The file system that a path is on, by its number; `None` where the path names nothing, or systems have no such numbers.
+/// The device number of a path's file system; `None` if the path does not exist, or the platform has none.
 #[must_use]
 pub fn device(path: &AbsPath) -> Option<u64> {
     #[cfg(unix)]
@@ -21,19 +21,19 @@ pub fn device(path: &AbsPath) -> Option<u64> {
     }
 }
 
-/// An absolute, lexically clean path: no `.`, no `..`, no trailing slash. It may name nothing.
+/// An absolute, lexically clean path: no `.`, no `..`, no trailing slash. It may not exist.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AbsPath(PathBuf);
 
 impl AbsPath {
-    /// Takes an absolute path; `None` for a relative one. `..` is resolved lexically.
+    /// `None` for a relative path. `..` is resolved lexically.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Option<Self> {
         let path = path.as_ref();
         path.is_absolute().then(|| Self(clean(path)))
     }
 
-    /// Like [`AbsPath::new`], and a leading `~` or `~/` stands for the user's home.
+    /// Like [`AbsPath::new`], with `~` or `~/` at the start for the user's home.
     #[must_use]
     pub fn expand(text: &str) -> Option<Self> {
         match text.strip_prefix('~') {
@@ -43,22 +43,22 @@ impl AbsPath {
         }
     }
 
-    /// Joins a relative path, or takes an absolute one as it is; the result is clean.
+    /// Joins a relative path, or returns an absolute one; the result is clean.
     #[must_use]
     pub fn join(&self, path: impl AsRef<Path>) -> Self {
         Self(clean(&self.0.join(path)))
     }
 
-    /// The path of names below this one, as directories gave them, with nothing between them to be cleaned.
+    /// Joins names from directory listings, which need no cleaning.
     #[must_use]
     pub fn below(&self, names: &Path) -> Self {
         if names.as_os_str().is_empty() { self.clone() } else { Self(self.0.join(names)) }
     }
 
-    /// The path with every symlink resolved.
+    /// The path with all symbolic links resolved.
     ///
     /// # Errors
-    /// When it names nothing or cannot be reached.
+    /// If it does not exist or cannot be reached.
     pub fn real(&self) -> io::Result<Self> {
         std::fs::canonicalize(&self.0).map(Self)
     }
@@ -94,13 +94,13 @@ impl AbsPath {
         self.0.parent().map(|parent| Self(parent.to_owned()))
     }
 
-    /// Whether this is `directory` or lies below it, by components.
+    /// Whether this is `directory` or below it, by components.
     #[must_use]
     pub fn is_within(&self, directory: &AbsPath) -> bool {
         self.0.starts_with(&directory.0)
     }
 
-    /// The path relative to `directory`, with `/` between names, for people and models; absolute when it lies outside.
+    /// The path relative to `directory`, with `/` between names, for display; absolute if it is outside.
     #[must_use]
     pub fn relative_to(&self, directory: &AbsPath) -> String {
         match self.0.strip_prefix(&directory.0) {
@@ -110,7 +110,7 @@ impl AbsPath {
         }
     }
 
-    /// This directory and all above it, nearest first.
+    /// This directory and its ancestors, nearest first.
     pub fn ancestors(&self) -> impl Iterator<Item = AbsPath> + '_ {
         self.0.ancestors().map(|path| Self(path.to_owned()))
     }

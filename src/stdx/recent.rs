@@ -1,5 +1,4 @@
-//! The last warnings and errors of the log, kept in memory for those who ask what went wrong. Bounded in lines and in
-//! the length of each.
+//! The last warnings and errors of the log, kept in memory for diagnosis; limited in number and length.
 
 use std::{
     collections::VecDeque,
@@ -10,6 +9,7 @@ use std::{
     },
 };
 
+use polytree_protocol::{daemon::LogLevel, diagnose::DiagnosisLogLine};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -18,33 +18,18 @@ use tracing_subscriber::{Layer, layer::Context};
 
 use super::{text::ellipsis, time::now_ms};
 
-/// How many lines are kept.
-const LINES: usize = 50;
-/// The most characters of a line.
-const LENGTH: usize = 600;
-
-/// A line of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// When, in milliseconds since 1970.
-    pub time: i64,
-    /// How grave: a warning or an error.
-    pub level: Level,
-    /// The module, or the target that the writer gave.
-    pub target: String,
-    /// The message, then its fields as `name=value`.
-    pub message: String,
-}
+const MAX_LINES: usize = 50;
+const MAX_CHARACTERS: usize = 600;
 
 #[derive(Debug)]
 pub struct Recent {
-    // Held for a push or a copy.
-    lines: Mutex<VecDeque<Line>>,
+    // Locked for a push or a copy.
+    lines: Mutex<VecDeque<DiagnosisLogLine>>,
     errors: AtomicU64,
     warnings: AtomicU64,
 }
 
-/// The last lines of this process: as the log, there is one of it.
+/// The last lines of this process; there is one log per process, too.
 pub static LOG: Recent = Recent::new();
 
 impl Recent {
@@ -53,43 +38,45 @@ impl Recent {
     }
 
     /// The lines, oldest first.
-    pub fn lines(&self) -> Vec<Line> {
+    #[must_use]
+    pub fn lines(&self) -> Vec<DiagnosisLogLine> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// How many errors and how many warnings there have been.
+    /// The numbers of errors and warnings since the start.
+    #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (self.errors.load(Ordering::Relaxed), self.warnings.load(Ordering::Relaxed))
     }
 
-    fn push(&self, line: Line) {
-        if line.level == Level::ERROR { &self.errors } else { &self.warnings }.fetch_add(1, Ordering::Relaxed);
+    fn push(&self, line: DiagnosisLogLine) {
+        if line.level == LogLevel::Error { &self.errors } else { &self.warnings }.fetch_add(1, Ordering::Relaxed);
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() >= LINES {
+        if lines.len() >= MAX_LINES {
             lines.pop_front();
         }
         lines.push_back(line);
     }
 }
 
-/// The layer of the log that keeps them.
+/// The log's layer that keeps them.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep(pub &'static Recent);
 
 impl<S: Subscriber> Layer<S> for Keep {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        // Levels are ordered by how much they let through.
+        // Levels are ordered by verbosity.
         if *metadata.level() > Level::WARN {
             return;
         }
         let mut text = Text::default();
         event.record(&mut text);
-        self.0.push(Line {
+        self.0.push(DiagnosisLogLine {
             time: now_ms(),
-            level: *metadata.level(),
+            level: if *metadata.level() == Level::ERROR { LogLevel::Error } else { LogLevel::Warn },
             target: metadata.target().to_owned(),
-            message: ellipsis(&(text.message + &text.fields), LENGTH),
+            message: ellipsis(&(text.message + &text.fields), MAX_CHARACTERS),
         });
     }
 }
@@ -125,22 +112,22 @@ mod tests {
 
     #[test]
     fn the_last_warnings_and_errors_are_kept_and_counted() {
-        static HERE: Recent = Recent::new();
-        let subscriber = tracing_subscriber::registry().with(Keep(&HERE));
+        static TEST_LOG: Recent = Recent::new();
+        let subscriber = tracing_subscriber::registry().with(Keep(&TEST_LOG));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("not kept");
             for number in 0..60 {
-                tracing::warn!(target: "place", number, why = "odd", "warning {}", "x".repeat(number * 20));
+                tracing::warn!(target: "module", number, why = "odd", "warning {}", "x".repeat(number * 20));
             }
             tracing::error!(error = %"broken", "last");
         });
-        let lines = HERE.lines();
-        assert_eq!((lines.len(), HERE.counts()), (LINES, (1, 60)));
+        let lines = TEST_LOG.lines();
+        assert_eq!((lines.len(), TEST_LOG.counts()), (MAX_LINES, (1, 60)));
         assert_eq!(
             (lines[0].message.as_str(), lines[0].target.as_str()),
-            (format!("warning {} number=11 why=\"odd\"", "x".repeat(220)).as_str(), "place")
+            (format!("warning {} number=11 why=\"odd\"", "x".repeat(220)).as_str(), "module")
         );
-        assert!(lines.iter().all(|line| line.message.chars().count() <= LENGTH));
-        assert_eq!((lines[LINES - 1].message.as_str(), lines[LINES - 1].level), ("last error=broken", Level::ERROR));
+        assert!(lines.iter().all(|line| line.message.chars().count() <= MAX_CHARACTERS));
+        assert_eq!((lines[MAX_LINES - 1].message.as_str(), lines[MAX_LINES - 1].level), ("last error=broken", LogLevel::Error));
     }
 }

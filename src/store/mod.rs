@@ -30,7 +30,7 @@ pub(crate) use error::{Error, Fault};
 pub(crate) use events::After;
 pub(crate) use filter::Filter;
 pub(crate) use identity::{Sighting, Stamp};
-pub use owner::{Kind, LockState, Owner, Ownership, Room};
+pub use owner::{LockState, Owner, OwnerKind, Ownership, Room};
 pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
 pub(crate) use prompts::{
     Admitted, NewPrompt, Origin,

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+/// What kind of process the owner is.
+pub use polytree_protocol::diagnose::DiagnosisStart as OwnerKind;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -17,28 +19,14 @@ use super::Error;
 /// How often, and after which delay, taking the lock is retried while other processes only probe it.
 const PROBE_RETRIES: (u32, Duration) = (500, Duration::from_millis(1));
 
-/// What kind of process the owner is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Started by a client on demand; exits when idle.
-    Detached,
-    /// `polytree serve`, started by a user or a service manager.
-    #[default]
-    Foreground,
-    /// Runs inside a client's process.
-    Standalone,
-}
-
 /// The owner of a data directory, as described in the lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     pub pid: u32,
     pub version: String,
     pub socket: PathBuf,
-    /// What kind of process it is.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: OwnerKind,
 }
 
 /// The last owner has exited so that a newer version can start.
@@ -76,7 +64,7 @@ struct Content {
 pub struct Ownership {
     file: File,
     path: PathBuf,
-    kind: Kind,
+    kind: OwnerKind,
     /// Locked only while one small file is written.
     owner: Mutex<Owner>,
     /// The path and identity of the open store.
@@ -203,7 +191,7 @@ impl Ownership {
     }
 
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> OwnerKind {
         self.kind
     }
 
@@ -255,13 +243,13 @@ mod tests {
     use super::*;
 
     fn process(pid: u32) -> Owner {
-        Owner { pid, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached }
+        Owner { pid, version: "1".into(), socket: "/run/x".into(), kind: OwnerKind::Detached }
     }
 
     #[test]
     fn a_stopped_owner_leaves_a_note() {
         let directory = tempfile::tempdir().unwrap();
-        let owner = Owner { pid: 1, version: "1".into(), socket: "/run/x".into(), kind: Kind::Detached };
+        let owner = Owner { pid: 1, version: "1".into(), socket: "/run/x".into(), kind: OwnerKind::Detached };
         let stopped = || Ownership::was_stopped(directory.path());
         assert!(!stopped());
         let first = Ownership::take(directory.path(), &owner).unwrap().unwrap();
@@ -352,7 +340,7 @@ mod tests {
         let held = Ownership::take(directory.path(), &process(1)).unwrap().unwrap();
         std::fs::write(path(directory.path()), r#"{"pid":7,"version":"0.0.9","socket":"/s"}"#).unwrap();
         let LockState::Owned(Some(owner)) = Ownership::lock_state(directory.path()) else { panic!() };
-        assert_eq!((owner.pid, owner.kind), (7, Kind::Foreground));
+        assert_eq!((owner.pid, owner.kind), (7, OwnerKind::Foreground));
         drop(held);
     }
 

@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use polytree_protocol::{id::PermissionId, permission::PermissionOutcome};
+use polytree_protocol::{diagnose_machine::DiagnosisRows, id::PermissionId, permission::PermissionOutcome};
 
 use super::{
     Error, Record, Rows, Unit,
-    sqlite::{Database, Durability, ReadersState, SqliteRows, Urgency, WriterState, aside::SetAside, size::Counts},
+    sqlite::{Database, Durability, ReadersState, SqliteRows, Urgency, WriterState, aside::SetAside},
 };
 
 type AnswerHook = dyn Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync;
@@ -149,7 +149,7 @@ impl Store {
     }
 
     /// The numbers of rows and bytes.
-    pub async fn counts(&self) -> Result<Counts, Error> {
+    pub async fn counts(&self) -> Result<DiagnosisRows, Error> {
         self.database.counts().await
     }
 

@@ -1,20 +1,20 @@
-//! The order within folders: no two entries of a folder import each other, and a folder has few files of its own.
+//! Rules within folders: no circles of imports between entries, and a limit of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{assert_none, source};
 use source::{Kind, Source, Token, sources};
 
-/// The most source files that a folder may have of its own.
+/// The limit of source files directly in a folder.
 const FILES: usize = 20;
 
-/// Folders that have more. The list may only shrink, but for the contract, which has a file for each noun.
+/// Folders with more files. The list may only shrink, except for the contract, which has a file for each noun.
 const CROWDED_FOLDERS: &[&str] = &["protocol/src"];
 
 /// Folders with circles of imports. The list may only shrink.
 const FOLDERS_WITH_CIRCLES: &[&str] = &[];
 
-/// A module, by the names on the way to it.
+/// A module, by its path.
 type Path = Vec<String>;
 
 /// The modules of a crate that are files, and what their `use` items name.
@@ -28,11 +28,11 @@ struct Import {
     name: String,
     path: Path,
     line: usize,
-    /// A `pub use` in a `mod.rs`: the folder's table of contents, which is no use of its own.
+    /// A `pub use` in a `mod.rs`: a re-export of the folder, which does not count as a use.
     contents: bool,
 }
 
-/// An entry of a folder names another; with an example.
+/// An import between entries of a folder, with an example.
 type Arrows = BTreeMap<(String, String), String>;
 
 impl<'a> Modules<'a> {
@@ -89,7 +89,7 @@ impl<'a> Modules<'a> {
         Some(base)
     }
 
-    /// The file that holds what a path names.
+    /// The file that defines a path.
     fn file_of(&self, path: &[String], depth: usize) -> Option<&'a Source> {
         let mut module = Path::new();
         for (place, name) in path.iter().enumerate() {
@@ -108,7 +108,7 @@ impl<'a> Modules<'a> {
         self.files.get(&module).copied()
     }
 
-    /// What a file names: the files, each with a line.
+    /// The files that a file imports, each with a line.
     fn named_by(&self, module: &Path, source: &Source) -> BTreeMap<&'a str, usize> {
         let imports = self.imports[module].iter().filter(|import| !import.contents).map(|import| (import.path.clone(), import.line));
         let mut paths: Vec<(Path, usize)> = imports.collect();
@@ -118,7 +118,7 @@ impl<'a> Modules<'a> {
             let token = tokens[at];
             in_use = (in_use || token.text == "use") && token.text != ";";
             let continues = at >= 2 && colons(&tokens, at - 2);
-            // `pub(in crate::tool)` says who may look, and needs nothing from there.
+            // `pub(in crate::tool)` is a visibility, not an import.
             let is_visibility = at >= 2 && tokens[at - 1].text == "in" && tokens[at - 2].text == "(";
             if in_use || continues || is_visibility || token.kind != Kind::Word || !colons(&tokens, at + 1) {
                 continue;
@@ -135,7 +135,7 @@ impl<'a> Modules<'a> {
         files.filter(|(path, _)| *path != source.path).collect()
     }
 
-    /// The arrows between the entries of each folder.
+    /// The imports between the entries of each folder.
     fn arrows(&self) -> BTreeMap<String, Arrows> {
         let mut folders: BTreeMap<String, Arrows> = BTreeMap::new();
         for (module, source) in &self.files {
@@ -163,7 +163,7 @@ fn module_of(path: &str) -> Path {
     if inside == "lib" { Path::new() } else { inside.split('/').map(str::to_owned).collect() }
 }
 
-/// The leaves of a use tree that begins at a token, with their aliases; gives the place after it.
+/// The leaves of a use tree that begins at a token, with their aliases; returns the position after it.
 fn use_tree(tokens: &[&Token], mut at: usize, prefix: &[String], found: &mut Vec<(Path, Option<String>)>) -> usize {
     let mut path = prefix.to_vec();
     loop {
@@ -177,7 +177,7 @@ fn use_tree(tokens: &[&Token], mut at: usize, prefix: &[String], found: &mut Vec
                 }
                 return at + 1;
             }
-            // What a glob brings is not known; the module is.
+            // The names of a glob import are unknown; its module is known.
             "*" => {
                 found.push((path, None));
                 return at + 1;
@@ -199,8 +199,8 @@ fn use_tree(tokens: &[&Token], mut at: usize, prefix: &[String], found: &mut Vec
     }
 }
 
-/// The folder that two files share, and the entries of it that they are or are in. A folder `x/` and a file `x.rs` beside
-/// it are one entry.
+/// The common folder of two files, and the entries that contain them. A folder `x/` and a file `x.rs` beside it are one
+/// entry.
 fn parted(one: &str, other: &str) -> (String, String, String) {
     let mut folder = String::new();
     let (mut one, mut other) = (one, other);
@@ -215,7 +215,7 @@ fn parted(one: &str, other: &str) -> (String, String, String) {
     (folder, entry(one), entry(other))
 }
 
-/// The groups of entries of which each reaches each other.
+/// The strongly connected components.
 fn circles(arrows: &Arrows) -> Vec<BTreeSet<&str>> {
     let reached = |from: &str| {
         let mut reached = BTreeSet::new();
@@ -292,7 +292,7 @@ fn arrows_are_seen_in_every_spelling() {
         ("src/a/one.rs", "use super::two::{self, Two as T}; use std::fmt; #[cfg(test)] mod tests { use crate::a::deep::X; }"),
         ("src/a/two.rs", "fn f() -> crate::b::B { mod inner { use super::super::deep::leaf; } }"),
         ("src/a/deep/mod.rs", "mod leaf; pub use leaf::Leaf;"),
-        // `One` is where it is defined, not where it is named.
+        // `One` belongs to the file that defines it, not to the re-export.
         ("src/a/deep/leaf.rs", "use crate::a::One; use super::super::help; pub(in crate::a) struct Leaf;"),
         ("src/b.rs", "use crate::a;"),
     ]);

@@ -1,5 +1,5 @@
-//! The rules of the house that the compiler does not know: who may import whom, which library has which home,
-//! how long a file may be, and that no file is forgotten.
+//! Rules of the architecture that the compiler does not check: imports between modules, where libraries may be used, sizes
+//! of files, and that no file is unused.
 
 mod folders;
 mod source;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use source::{Kind, Source, Token, files, sources};
 
-/// Who stands on whom: a module imports from lower ranks only, and modules of one rank do not know each other.
+/// The ranks of modules: a module imports only from lower ranks, and modules of one rank do not import each other.
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["stdx"]),
     (1, &["jsonrpc", "store", "config"]),
@@ -27,13 +27,13 @@ const RANKS: &[(u8, &[&str])] = &[
     (14, &["main"]),
 ];
 
-/// Libraries that only some places may name, so that one change of a library is one change of ours.
+/// Libraries that only some files may use, so that a change of a library affects few files.
 const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["src/cli", "src/main.rs"]),
     ("git2", &["src/git/"]),
     ("hyper", &["src/serve/web/"]),
     ("jsonrpsee", &["src/serve/"]),
-    ("landlock", &["src/sandbox/", "src/cli/commands/doctor_page.rs"]),
+    ("landlock", &["src/sandbox/"]),
     ("nix", &["src/sandbox/"]),
     ("process_wrap", &["src/stdx/process/"]),
     ("rusqlite", &["src/store/sqlite/"]),
@@ -43,13 +43,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["src/provider/http/client.rs", "src/serve/web/"]),
 ];
 
-/// The longest a file may be.
+/// The limit of lines of a file.
 const LINES: usize = 500;
 
-/// Files that are longer. The list may only shrink.
+/// Longer files. The list may only shrink.
 const LONG_FILES: &[&str] = &[];
 
-/// Reports all at once: who breaks a rule wants to see every place.
+/// Reports all violations at once.
 fn assert_none(problems: &[String], rule: &str) {
     assert!(problems.is_empty(), "{rule}:\n  {}", problems.join("\n  "));
 }
@@ -100,7 +100,7 @@ fn imports_go_down() {
     assert_none(&problems.into_iter().collect::<Vec<_>>(), "a module imports only from lower ranks");
 }
 
-/// The modules that a file names by `crate::`, by `polytree::`, or by enough `super::` to reach the root.
+/// The modules that a file imports by `crate::`, `polytree::`, or `super::` up to the root.
 fn imports(source: &Source) -> Vec<(String, usize)> {
     let tokens: Vec<&Token> = source.product_tokens().collect();
     let mut found = Vec::new();
@@ -189,10 +189,10 @@ fn sql_stands_in_its_folder() {
     assert_none(&problems, "SQL stands in src/store/sqlite/; elsewhere call the store by name");
 }
 
-/// A rule that looked at a file inside a transaction would stop every session while a disk hangs.
+/// File access within a transaction would block all sessions while a file system hangs.
 #[test]
 fn the_store_looks_at_no_files_of_the_user() {
-    // These handle the files of the store itself, when it is opened.
+    // These files access the store's own files, when it is opened.
     let own = ["owner", "sqlite/aside", "sqlite/integrity", "sqlite/check", "sqlite/damage", "sqlite/database"]
         .map(|name| format!("src/store/{name}.rs"));
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! The source files of the workspace as token lists, reached from the crate roots as the compiler reaches them.
+//! The source files of the workspace as token lists, found from the crate roots as by the compiler.
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +15,9 @@ pub struct Source {
     pub path: String,
     pub text: String,
     pub tokens: Vec<Token>,
-    /// How many modules lie around this file's content: 0 for `lib.rs`.
+    /// The depth of this file's module: 0 for `lib.rs`.
     pub depth: usize,
-    /// It is compiled for tests only.
+    /// It is only compiled for tests.
     pub test: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct Token {
     /// From 1.
     pub line: usize,
     pub kind: Kind,
-    /// It stands in an item for tests.
+    /// It is in an item for tests.
     pub test: bool,
     /// The modules around it inside its file, outermost first.
     pub inside: Vec<String>,
@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Source {
-    /// Takes a text apart.
+    /// Parses a text.
     pub fn parse(path: &str, text: String, depth: usize, test: bool) -> Self {
         let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut tokens = Vec::new();
@@ -56,7 +56,7 @@ impl Source {
         Some(inside.split(['/', '.']).next().unwrap_or(inside)).filter(|&module| module != "lib")
     }
 
-    /// The tokens that are compiled into the product.
+    /// The tokens outside of tests.
     pub fn product_tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.iter().filter(|token| !token.test)
     }
@@ -71,7 +71,7 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files that the compiler would read, by path: everything that the crate roots reach.
+/// The files that the compiler reads, by path.
 pub fn sources() -> &'static BTreeMap<String, Source> {
     static SOURCES: OnceLock<BTreeMap<String, Source>> = OnceLock::new();
     SOURCES.get_or_init(read)
@@ -95,7 +95,7 @@ fn read() -> BTreeMap<String, Source> {
     sources
 }
 
-/// Every file below the folders with source text, sorted.
+/// All source files, sorted.
 pub fn files() -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("src"), PathBuf::from("protocol"), PathBuf::from("tests")];
@@ -114,7 +114,7 @@ pub fn files() -> Vec<String> {
     found
 }
 
-/// Reads a file and the files of its modules, which lie in `folder` unless they say otherwise.
+/// Reads a file and the files of its modules, which are in `folder` by default.
 fn load(path: &Path, folder: &Path, depth: usize, test: bool, sources: &mut BTreeMap<String, Source>) {
     let name = with_slashes(path);
     if sources.get(&name).is_some_and(|known| !known.test || test) {
@@ -165,10 +165,10 @@ fn declared_modules(tokens: &[Token]) -> Vec<Module> {
     modules
 }
 
-/// Writes a stream into the list. Doc comments are left out: they are no code.
+/// Adds a stream to the list, without doc comments.
 fn flatten(stream: TokenStream, test: bool, inside: &[String], tokens: &mut Vec<Token>) {
     let trees: Vec<TokenTree> = stream.into_iter().collect();
-    // The item that is being read is for tests, from its attribute to its end.
+    // The current item is for tests, from its attribute to its end.
     let mut test_item = false;
     let mut index = 0;
     while index < trees.len() {
@@ -213,7 +213,7 @@ fn flatten(stream: TokenStream, test: bool, inside: &[String], tokens: &mut Vec<
     }
 }
 
-/// The content of an attribute at the start of the list, and how many trees it takes.
+/// The content of an attribute at the start of the list, and its number of trees.
 fn attribute(trees: &[TokenTree]) -> Option<(String, usize)> {
     let TokenTree::Punct(hash) = trees.first()? else { return None };
     if hash.as_char() != '#' {
@@ -234,7 +234,7 @@ fn with_slashes(path: &Path) -> String {
     path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// Takes `..` out of a path.
+/// Resolves `..` in a path.
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long a client may take to ask.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
@@ -249,7 +249,7 @@ impl ModelServer {
             }
         };
         // Whoever should have asked may have failed: the test must end and say so.
-        tokio::time::timeout(PATIENCE, reached).await.expect("nobody asked the model for a minute");
+        tokio::time::timeout(TIMEOUT, reached).await.expect("nobody asked the model for a minute");
     }
 }
 

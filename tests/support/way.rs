@@ -1,4 +1,4 @@
-//! What stands between a client and a service, on loopback: a real HTTP proxy, and TLS with an authority of its own.
+//! Intermediaries between a client and a service, on loopback: an HTTP proxy, and TLS with a private authority.
 #![allow(dead_code, reason = "included by several test programs, each of which uses another part")]
 
 use std::{
@@ -36,13 +36,13 @@ fn serve<F: Future<Output = std::io::Result<()>> + Send + 'static>(
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let served = serve(stream);
-            // Either side may leave whenever it likes.
+            // Either side may disconnect at any time.
             connections.spawn(async move { drop(served.await) });
         }
     })
 }
 
-/// An HTTP proxy that takes every name for the one service behind it.
+/// An HTTP proxy that forwards all hosts to one service.
 pub struct Proxy {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -50,7 +50,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the service; with `user:password` where it wants one.
+    /// A proxy for the service; optionally with `user:password`.
     pub async fn start(service: SocketAddr, login: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -60,7 +60,7 @@ impl Proxy {
         Self { address, seen, task }
     }
 
-    /// The first lines of the requests that it was sent.
+    /// The first lines of the received requests.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
@@ -102,7 +102,7 @@ async fn pass(
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
         behind.write_all(&buffer[end..]).await?;
     } else {
-        // The whole address is for the proxy, the path for the service.
+        // The proxy gets the complete address, the service the path.
         let (method, rest) = first.split_once(' ').unwrap_or_default();
         let path = rest.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/ HTTP/1.1");
         behind.write_all(format!("{method} {path}{}", &head[first.len()..]).as_bytes()).await?;
@@ -111,7 +111,7 @@ async fn pass(
     copy_bidirectional(&mut stream, &mut behind).await.map(drop)
 }
 
-/// TLS before a service, with a certificate from an authority that nobody else knows.
+/// TLS for a service, with a certificate of a private authority.
 pub struct Tls {
     pub address: SocketAddr,
     /// The authority's certificate.

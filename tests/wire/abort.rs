@@ -1,4 +1,4 @@
-//! Abort: quick, and everything is closed and marked.
+//! Abort: it is fast, and everything is ended and marked.
 
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ async fn an_abort_in_mid_stream_closes_what_was_said_and_cancels_the_queue() {
     let conflict = waiting.answer().await;
     assert_eq!(conflict["error"]["data"]["kind"], "conflict", "an id that the daemon chose was not made with these params");
     let third = client.send("session.prompt", json!({ "sessionID": session, "parts": "3" })).await;
-    // Once the third is in the queue, an abort reaches all of them.
+    // Once the third one is queued, an abort affects all of them.
     client.event(|event| event["type"] == "session.queue.updated" && event["properties"]["queue"].as_array().unwrap().len() == 2).await;
     let began = Instant::now();
     assert_eq!(client.call("session.abort", json!({ "sessionID": session })).await, true);

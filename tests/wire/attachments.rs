@@ -1,4 +1,4 @@
-//! Images that a model service does not take: they cost themselves, and never the session.
+//! Images that a model service refuses are dropped; the session stays usable.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -65,14 +65,14 @@ async fn after_a_refusal_the_session_goes_on_without_the_image() {
     let attached = json!([{ "type": "text", "text": "look" }, { "type": "file", "mime": "image/png", "filename": "mine.png", "url": data_url(&png(9, 9, 50)) }]);
     let answer = prompt(&mut client, &session, attached).await;
     assert_eq!((text(&answer).as_str(), answer["info"].get("error")), ("without it", None));
-    // The user is told.
+    // The user gets a notice.
     let retry = parts(&answer, "retry")[0];
     assert_eq!((&retry["withoutAttachments"], &retry["error"]["data"]["statusCode"]), (&json!(true), &json!(400)), "{retry}");
     assert!(retry["error"]["data"]["message"].as_str().unwrap().contains("Could not process image"), "{retry}");
     assert!(retry["error"]["data"]["hint"].as_str().unwrap().contains("without the attached images"), "{retry}");
     let answer = prompt(&mut client, &session, json!("more")).await;
     assert_eq!((text(&answer).as_str(), answer["info"].get("error")), ("and on", None));
-    // So is the model, in each place where an image stood.
+    // The model gets a note in place of each image.
     let requests = requests(&fixture);
     let sent = |request: &str| request.matches("data:image/png;base64,").count();
     assert_eq!(requests.iter().map(|request| sent(request)).collect::<Vec<_>>(), [1, 2, 0, 0]);
@@ -80,7 +80,7 @@ async fn after_a_refusal_the_session_goes_on_without_the_image() {
         assert!(request.contains("(mine.png, image/png) was left out: the model service refused it"), "{request}");
         assert!(request.contains("(shot.png, image/png) was left out: the model service refused it"), "{request}");
     }
-    // What comes later is sent.
+    // Later images are sent.
     fixture.models.push(Answer::openai_text("seen"));
     let attached =
         json!([{ "type": "text", "text": "and this" }, { "type": "file", "mime": "image/png", "url": data_url(&png(8, 8, 50)) }]);
@@ -142,7 +142,7 @@ async fn an_image_beyond_the_limits_is_never_sent_and_that_is_said() {
             assert!(!request.contains("data:image/png"), "{request}");
         }
     }
-    // One that is declared to be of another type is sent as what it is.
+    // An image with a wrong declared type is sent with its real type.
     fixture.models.push(Answer::openai_text("seen"));
     let url = data_url(&png(9, 9, 50)).replace("image/png", "image/jpeg");
     let file = json!([{ "type": "text", "text": "look" }, { "type": "file", "mime": "image/jpeg", "url": url }]);

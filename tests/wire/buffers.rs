@@ -1,4 +1,4 @@
-//! Unsaved text: what an editor announces is what the model reads and what its tools change, in the editor.
+//! Unsaved text: the model reads the text that an editor announces, and its tools change it in the editor.
 
 use serde_json::{Value, json};
 
@@ -9,12 +9,12 @@ use super::support::{
     served::Served,
 };
 
-/// Settings under which edits are not asked about.
+/// Settings that allow edits.
 fn settings(buffer: &Value) -> Value {
     json!({ "permission": { "edit": "allow" }, "buffer": buffer })
 }
 
-/// What the tools of a turn with these calls have said, in order.
+/// The outputs of a turn with these tool calls, in order.
 async fn said(fixture: &Fixture, client: &mut Client, session: &str, calls: &[(&str, Value)]) -> Vec<String> {
     for (name, input) in calls {
         fixture.models.push(Answer::openai_calls(&[("call", name, input.clone())]));
@@ -53,7 +53,7 @@ async fn announced_text_is_read_by_the_model_and_edited_by_the_editor() {
     let session = client.session().await;
     let opened = client.call("buffer.open", json!({ "path": "a.txt", "version": 1, "text": "one\n😀 two\nthree\n" })).await;
     assert_eq!(opened, json!({ "path": fixture.path("repo/a.txt"), "version": 1 }));
-    // None of these is waited for: each has its effect before the next, and before the prompt.
+    // Without waiting for answers: each takes effect before the next, and before the prompt.
     client.send_line(&json!({ "jsonrpc": "2.0", "method": "buffer.change", "params": { "path": fixture.path("repo/a.txt"), "version": 2, "edits": [change(1, 3, 6, "zwei")] } }).to_string()).await;
     let mut changes = Vec::new();
     for version in 3..40 {
@@ -75,7 +75,7 @@ async fn announced_text_is_read_by_the_model_and_edited_by_the_editor() {
     assert_eq!((&asked["version"], &asked["timeout"], &asked["edits"]), (&json!(39), &json!(5000), &edits), "{asked}");
     let late = client.refused("buffer.change", json!({ "path": "a.txt", "version": 39, "edits": [] })).await;
     assert_eq!((&late["data"]["kind"], &late["data"]["version"]), (&json!("conflict"), &json!(39)), "{late}");
-    // The answer alone makes the edited text the newest.
+    // The answer alone makes the edited text current.
     let unnumbered = client.refused("buffer.reply", json!({ "editID": asked["editID"], "applied": true })).await;
     assert_eq!(unnumbered["data"]["kind"], "invalid_params");
     client.call("buffer.reply", json!({ "editID": asked["editID"], "applied": true, "version": 40 })).await;
@@ -95,7 +95,7 @@ async fn announced_text_is_read_by_the_model_and_edited_by_the_editor() {
     assert_eq!(on_disk(&fixture, "a.txt"), "one\ntwo\nthree\n", "the editor saves, nobody else");
     let again = client.refused("buffer.reply", json!({ "editID": asked["editID"], "applied": false })).await;
     assert_eq!(again["data"]["kind"], "not_found");
-    // An attachment is what the user sees.
+    // An attachment contains the editor's text.
     let url = format!("file://{}", fixture.path("repo/a.txt").display());
     for mime in ["text/plain", "application/json"] {
         let parts = json!([{ "type": "file", "mime": mime, "url": url }, { "type": "text", "text": "look" }]);
@@ -105,7 +105,7 @@ async fn announced_text_is_read_by_the_model_and_edited_by_the_editor() {
     let messages = client.call("session.messages", json!({ "sessionID": session })).await.to_string();
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("one\n{line}deux\nthree\n"));
     assert!(messages.contains(&encoded), "{messages}");
-    // Closed, the disk counts again.
+    // After closing, the file is used again.
     assert_eq!(client.call("buffer.close", json!({ "path": "a.txt" })).await, true);
     assert_eq!(client.call("buffer.close", json!({ "path": "a.txt" })).await, false);
     let said = said(&fixture, &mut client, &session, &[read("a.txt")]).await;
@@ -120,7 +120,7 @@ async fn an_edit_that_the_editor_does_not_make_is_not_made() {
     let mut client = Client::start(&fixture);
     let session = client.session().await;
     client.call("buffer.open", json!({ "path": "a.txt", "version": 1, "text": "one\ntwo\nthree\nunsaved\n" })).await;
-    // Silent until the time is over; what comes then comes too late.
+    // No answer until the timeout; a later one is ignored.
     let silent = said(&fixture, &mut client, &session, &[read("a.txt"), edit("a.txt", "one", "1")]).await;
     assert!(silent[1].contains("Nothing was changed") && silent[1].contains("did not answer in 50 ms"), "{}", silent[1]);
     let asked = client.event_of("buffer.edit").await["properties"]["editID"].clone();
@@ -128,14 +128,14 @@ async fn an_edit_that_the_editor_does_not_make_is_not_made() {
     assert_eq!(late["data"]["kind"], "not_found", "{late}");
     assert_eq!(on_disk(&fixture, "a.txt"), "one\ntwo\nthree\n");
 
-    // The user prefers the disk.
+    // The setting prefers the file.
     fixture.settings(&settings(&json!({ "reply_timeout": 50, "unanswered": "disk" })));
     let disk = said(&fixture, &mut client, &session, &[read("a.txt"), edit("a.txt", "one", "1"), read("a.txt")]).await;
     assert!(disk[1].contains("on the disk alone"), "{}", disk[1]);
     assert!(disk[2].contains("1: one") && disk[2].contains("4: unsaved"), "the editor's text is still the newest: {}", disk[2]);
     assert_eq!(on_disk(&fixture, "a.txt"), "1\ntwo\nthree\n");
 
-    // Refused in words.
+    // Refused with a message.
     fixture.settings(&settings(&json!({ "reply_timeout": 60_000 })));
     client.event_of("buffer.edit").await;
     fixture.models.push(Answer::openai_calls(&[("c", "edit", edit("a.txt", "two", "2").1)]));
@@ -160,7 +160,7 @@ async fn two_editors_and_one_that_leaves_with_the_question() {
     let session = one.session().await;
     one.call("buffer.open", json!({ "path": "a.txt", "version": 1, "text": "first\n" })).await;
     other.call("buffer.open", json!({ "path": fixture.path("repo/a.txt"), "version": 7, "text": "second\n" })).await;
-    // A client of the network is an editor like any other; a single request is none.
+    // A WebSocket client is an editor like any other; a single HTTP request is not.
     let mut socket = served.connect().await;
     let directory = fixture.path("repo");
     let params = json!({ "path": "b.txt", "directory": directory, "version": 1, "text": "by the network\n" });
@@ -184,7 +184,7 @@ async fn two_editors_and_one_that_leaves_with_the_question() {
     let messages = one.call("session.messages", json!({ "sessionID": session })).await.to_string();
     assert!(messages.contains("1: by the network") && messages.contains("1: second"), "{messages}");
     assert!(messages.contains("was closed before it answered"), "{messages}");
-    // What the other one held is gone with it.
+    // The texts of the other client are dropped with its connection.
     let said = said(&fixture, &mut one, &session, &[read("a.txt")]).await;
     assert!(said[0].contains("1: first"), "{}", said[0]);
     assert_eq!(on_disk(&fixture, "a.txt"), "one\ntwo\nthree\n");
@@ -214,7 +214,7 @@ async fn mistakes_are_told_and_leave_no_wrong_text() {
         let error = client.refused("buffer.change", json!({ "path": "a.txt", "version": 2, "edits": [edit] })).await;
         assert_eq!(error["data"]["kind"], "invalid_params", "{error}");
     }
-    // Neither the old text nor the disk is taken for what the editor has now.
+    // Neither the old text nor the file is used as the editor's current text.
     let unknown = said(&fixture, &mut client, &session, &[read("a.txt")]).await;
     assert!(unknown[0].contains("has not told that text yet"), "{}", unknown[0]);
     client.call("buffer.change", json!({ "path": "a.txt", "version": 3, "edits": [{ "text": "whole\n" }] })).await;
@@ -253,10 +253,10 @@ async fn a_daemon_that_dies_takes_no_wrong_text_into_the_next() {
     let pid = editor.call("server.info", json!({})).await["pid"].as_i64().unwrap();
     let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
-    // The client has open text, so the relay looks for the next daemon by itself and says what was lost.
+    // The client has open files, so the relay looks for the next daemon by itself and reports what was lost.
     let reset = editor.event_of("buffer.reset").await;
     assert_eq!(reset["properties"], json!({ "paths": ["a.txt"] }));
-    // A prompt that is faster than the editor waits for the text, and the disk is not taken for it.
+    // A prompt that is faster than the editor waits for the text, and does not use the file.
     for (name, input) in [read("a.txt"), edit("a.txt", "unsaved", "known")] {
         fixture.models.push(Answer::openai_calls(&[("c", name, input)]));
     }

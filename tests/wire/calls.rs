@@ -1,4 +1,4 @@
-//! Around a model call: the way to it, what is asked beside the words, how it fails, and what it costs.
+//! Model calls: proxies, options of requests, errors, and costs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::support::{
     way::{Proxy, address},
 };
 
-/// The settings of the fixture's provider, with more in them.
+/// The settings of the fixture's provider, with further options.
 fn provider(fixture: &Fixture, options: &Value, model: &Value) -> Value {
     let mut main = json!({ "limit": { "context": 100_000, "output": 4000 }, "cost": { "input": 1, "output": 2 } });
     let mut settings = json!({ "baseURL": fixture.models.url(), "apiKey": "secret-key" });
@@ -41,7 +41,7 @@ async fn the_proxy_is_that_of_the_client_that_asks() {
         fixture.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_str().unwrap().to_owned())).collect();
     environment.insert("http_proxy".to_owned(), format!("http://me:hunter22@{}", proxy.address));
     let mut daemon = daemon;
-    // It serves once it has answered.
+    // It is ready once it has answered.
     daemon.call("server.info", json!({})).await;
     let directory = AbsPath::new(fixture.path("repo")).unwrap();
     let mut client = Client::greet(&fixture, &Hello::new(Some(&directory), environment)).await.unwrap();
@@ -142,7 +142,7 @@ async fn failures_have_names_and_only_some_are_tried_again() {
         assert!(error["data"]["hint"].is_string() && error["data"]["isRetryable"] == false, "{error}");
         assert_eq!(main_requests(&fixture).len(), before + 1, "{name}");
     }
-    // What asks for more patience than anybody has is told at once.
+    // A retry delay over the limit is an error immediately.
     for (status, name) in [(429, "RateLimitError"), (529, "OverloadedError")] {
         fixture.models.push(Answer::json(status, &said("later", "x")).header("retry-after", "7200"));
         let answer = client.prompt(&session, "go").await;
@@ -182,7 +182,7 @@ async fn a_stream_that_stalls_is_ended_and_tried_again_and_one_that_trickles_is_
     fixture.settings(&provider(&fixture, &json!({ "timeout": 1500 }), &json!({})));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
-    // Together longer than the patience, each of them shorter.
+    // Together longer than the timeout, each of them shorter.
     let words = ["it ", "drips ", "all ", "the ", "time"].map(openai::text);
     fixture.models.push(Answer::sse(words.into_iter().chain([openai::finish("stop")])).pace(Duration::from_millis(400)));
     let answer = client.prompt(&session, "go").await;
@@ -214,7 +214,7 @@ async fn what_everything_costs() {
     };
     let say = |usage: String| Answer::sse([openai::text("ok"), openai::finish("stop"), usage, openai::DONE.to_owned()]);
     let mut client = Client::start(&fixture);
-    // A name from the small model costs too: 10 tokens read, 5 written.
+    // The title from the small model costs, too: 10 input tokens, 5 output tokens.
     let session = client.session().await;
     client.subscribe(json!({ "sessionID": session, "types": ["session.updated"] })).await;
     for (answer, cost) in

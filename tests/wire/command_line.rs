@@ -1,4 +1,4 @@
-//! The commands that people type, beside a running daemon and without one.
+//! The commands, with and without a running daemon.
 
 use std::process::Stdio;
 
@@ -62,7 +62,7 @@ async fn commands_reach_the_daemon_that_runs() {
     client.subscribe(json!({})).await;
     let running = async { command(&fixture, &["run", "--json", "hello"]).output().await.unwrap() };
     let watching = async {
-        // The editor's connection sees live what the terminal has started.
+        // The editor's connection receives the events of the terminal's turn.
         let delta = client.event_of("message.part.delta").await;
         assert_eq!(delta["properties"]["delta"], "from the daemon");
         gate.notify_one();

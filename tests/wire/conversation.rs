@@ -1,4 +1,4 @@
-//! Turns: what the model is sent, what the client sees, what is kept.
+//! Turns: requests to the model, events for clients, stored messages.
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::support::{
     model_server::{Answer, openai},
 };
 
-/// Events in short: type and what matters, ids left out.
+/// Events in a short form, without ids.
 fn short(event: &Value) -> String {
     let properties = &event["properties"];
     let detail = match event["type"].as_str().unwrap() {
@@ -167,7 +167,7 @@ async fn a_refused_key_is_an_error_of_the_message_not_of_the_call() {
     assert_eq!(answer["info"]["error"]["name"], "ProviderAuthError");
     assert!(!answer.to_string().contains("secret-key"), "{answer}");
     assert_eq!(client.event_of("session.error").await["properties"]["error"]["name"], "ProviderAuthError");
-    // The session is usable at once.
+    // The session is usable immediately.
     fixture.models.push(Answer::openai_text("fine"));
     assert_eq!(text(&client.prompt(&session, "again").await), "fine");
 }
@@ -185,7 +185,7 @@ async fn prompts_sent_while_busy_are_turns_of_their_own_in_order() {
     let first = client.send("session.prompt", json!({ "sessionID": session, "parts": "1" })).await;
     client.event_of("message.part.delta").await;
     let second = client.send("session.prompt", json!({ "sessionID": session, "parts": "2" })).await;
-    // Requests run side by side: an order is promised to those who wait until the first one is accepted.
+    // Requests run concurrently: for an order, a client must wait until the first one is accepted.
     client.event_of("session.queue.updated").await;
     let third = client.call("session.submit", json!({ "sessionID": session, "parts": "3" })).await;
     assert_eq!(third["queued"], true);

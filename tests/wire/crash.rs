@@ -1,4 +1,4 @@
-//! A killed daemon: what a client has seen is kept, what was half done is marked, questions wait.
+//! A killed daemon: everything that a client has seen is kept, interrupted work is marked, and questions stay open.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn every_delta_that_was_seen_is_kept_and_the_half_message_is_marked() {
     assert_eq!(messages[1]["info"]["error"]["name"], "MessageInterruptedError");
     assert!(messages[1]["info"]["time"]["completed"].is_number());
     assert_eq!(client.call("session.status", json!({})).await, json!({}));
-    // The stream goes on where it was, with new and larger cursors only.
+    // The stream continues, with new and larger cursors only.
     let page = client.call("event.list", json!({ "since": cursor, "sessionID": session })).await;
     let cursors: Vec<u64> = page["events"].as_array().unwrap().iter().map(|event| event["cursor"].as_u64().unwrap()).collect();
     assert!(cursors.is_sorted() && cursors.first().is_some_and(|first| *first > cursor), "{cursors:?}");
@@ -181,7 +181,7 @@ async fn the_temporary_file_of_a_killed_write_is_removed_by_the_next_daemon() {
     assert!(other.exists(), "only what was noted is removed");
 }
 
-/// Puts as many prompts into the queue as may wait, by copying the one that does.
+/// Fills the queue of prompts, by copying the one that waits.
 fn fill_queue(fixture: &Fixture) {
     let connection = rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap();
     connection

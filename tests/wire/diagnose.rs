@@ -1,4 +1,4 @@
-//! What the daemon tells of itself while it works, waits and fails, and that no secret is in it.
+//! The report of `server.diagnose` while the daemon works, waits and fails, and that it contains no secret.
 
 use std::time::{Duration, Instant};
 
@@ -22,20 +22,20 @@ async fn diagnose(client: &mut Client) -> Value {
     report
 }
 
-/// Asks until the report is as expected.
+/// Polls until the report is as expected.
 async fn until(client: &mut Client, fits: impl Fn(&Value) -> bool) -> Value {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let report = diagnose(client).await;
         if fits(&report) {
             return report;
         }
-        assert!(Instant::now() < patience, "{report:#}");
+        assert!(Instant::now() < deadline, "{report:#}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// The rules that found something, but for those about the machine on which the tests run.
+/// The ids of the advice, without those about the machine on which the tests run.
 fn advice(report: &Value) -> Vec<&str> {
     let ids = report["advice"].as_array().unwrap().iter().map(|advice| advice["id"].as_str().unwrap());
     ids.filter(|id| !id.starts_with("disk.") && !id.starts_with("git.")).collect()
@@ -111,7 +111,7 @@ async fn a_tool_and_the_program_that_it_runs() {
     assert!(!cfg!(target_os = "linux") || child["resident"].as_u64() > Some(100_000), "{child}");
     let tool = &report["sessions"][0]["tools"][0];
     assert_eq!((&tool["tool"], &tool["callID"], report["sessions"][0].get("model")), (&json!("bash"), &json!("call_1"), None));
-    assert!(!report.to_string().contains("hunter2"), "a command line is nobody's business");
+    assert!(!report.to_string().contains("hunter2"), "without the command line");
     client.call("session.abort", json!({ "sessionID": session })).await;
     until(&mut client, |report| report["children"] == json!([])).await;
 }
@@ -134,7 +134,7 @@ async fn a_question_that_waits_also_after_a_restart() {
         (&report["sessions"][0]["status"]["permissionID"], &report["sessions"][0]["tools"][0]["tool"]),
         (&question["id"], &json!("bash"))
     );
-    assert!(!report.to_string().contains("hunter2"), "what is asked for is nobody's business");
+    assert!(!report.to_string().contains("hunter2"), "without the text of the question");
     client.terminate().await;
     let mut client = Client::start(&fixture);
     let report = diagnose(&mut client).await;
@@ -159,7 +159,7 @@ async fn a_client_that_does_not_read() {
     slow.write_all(format!("{hello}\n{named}\n{follow}\n").as_bytes()).await.unwrap();
     let report = until(&mut client, |report| sloth(report)["subscriptions"] == 1 && sloth(report)["waitingBytes"] == 0).await;
     assert_eq!(sloth(&report)["door"], "local");
-    // More than the socket takes.
+    // More than the socket buffers.
     fixture.models.push(Answer::sse([openai::text("x")]).hang());
     for _ in 0..60 {
         client.call("session.submit", json!({ "sessionID": session, "parts": "x".repeat(60_000) })).await;
@@ -219,12 +219,12 @@ async fn broken_settings_keep_nothing_from_being_told() {
     assert!(!report.to_string().contains("hunter2"), "values of settings are not told");
     assert_eq!(advice(&report), ["settings.invalid"]);
     assert_eq!(report["store"]["rows"]["sessions"], 0);
-    // As soon as they are right again, so is the report; no key is another matter.
+    // The report changes as soon as the settings are correct; a missing key is another problem.
     fixture.settings(&json!({ "model": "anthropic/claude-sonnet-4-5" }));
     let report = diagnose(&mut client).await;
     assert_eq!(advice(&report), ["model.unusable"]);
     assert!(report["settings"]["modelError"].as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{report:#}");
-    // What a project says counts once it is trusted, and in its directory.
+    // A project's settings apply once they are trusted, and only in its directory.
     fixture.settings(&json!({}));
     std::fs::write(fixture.path("repo/polytree.json"), "{ odd").unwrap();
     assert_eq!(diagnose(&mut client).await["settings"].get("error"), None);
@@ -250,7 +250,7 @@ async fn no_secret_is_told() {
     for message in ["with env-hunter2-key in it", "token=url-hunter2", "at http://a:header-hunter2@b/"] {
         client.call("log.write", json!({ "service": "test", "level": "error", "message": message })).await;
     }
-    // Nobody listens there, so it tries again and says why.
+    // Nothing listens there, so the call is retried, with the reason in the status.
     let report = until(&mut client, |report| report["sessions"][0]["status"]["type"] == "retry").await;
     assert!(report["sessions"][0]["status"]["message"].as_str().unwrap().contains("127.0.0.1"), "{report:#}");
     assert_eq!(report["log"]["errors"], 3);
@@ -266,7 +266,7 @@ async fn a_store_that_cannot_be_written_is_told() {
     let fixture = Fixture::new().await;
     let mut client = Client::start(&fixture);
     let session = client.session().await;
-    // Another program has the store for itself, for longer than the daemon waits.
+    // Another program locks the store for longer than the daemon waits.
     let thief = rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap();
     thief.execute_batch("BEGIN IMMEDIATE").unwrap();
     let stuck = client.send("session.update", json!({ "sessionID": session, "title": "new" })).await;

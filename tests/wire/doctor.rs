@@ -1,4 +1,4 @@
-//! `polytree doctor`, beside a running daemon and without one. It starts nothing and makes nothing.
+//! `polytree doctor` with and without a running daemon. It starts and creates nothing.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -23,17 +23,16 @@ async fn doctor(fixture: &Fixture, arguments: &[&str]) -> (i32, String, String) 
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// The page with what differs from run to run masked: the home, the user, ids, and numbers with their units.
+/// The page with masks for what differs from run to run: directories, ids, and numbers with their units.
 fn masked(fixture: &Fixture, page: &str) -> String {
     let home = fixture.path("").to_string_lossy().trim_end_matches('/').to_owned();
     let mut text = String::new();
     for line in page.replace(&home, "HOME").lines() {
         let words: Vec<String> = line.split_whitespace().map(mask).collect();
         let line = match words.first().map_or("", String::as_str) {
-            label @ ("disk" | "git" | "shell" | "sandbox" | "memory" | "calls" | "events") => format!("  {label} …"),
+            label @ ("disk" | "git" | "shell" | "sandbox" | "memory" | "calls") => format!("  {label} …"),
             "listens" => "  listens HOME/run/….sock".to_owned(),
-            "user" => "  user USER".to_owned(),
-            // Columns are as wide as what was masked.
+            // The width of columns depends on masked values.
             _ => line[..line.len() - line.trim_start().len()].to_owned() + &words.join(" "),
         };
         text.push_str(line.trim_end());
@@ -63,7 +62,7 @@ fn mask(word: &str) -> String {
 }
 
 #[tokio::test]
-async fn without_a_daemon_it_looks_and_makes_nothing() {
+async fn without_a_daemon_it_creates_nothing() {
     let fixture = Fixture::new().await;
     for name in ["data", "run"] {
         std::fs::remove_dir(fixture.path(name)).unwrap();
@@ -75,19 +74,18 @@ async fn without_a_daemon_it_looks_and_makes_nothing() {
 
         Daemon
           data HOME/data
-          user USER
 
         Settings
           file HOME/config/polytree.json
           model test/main ready
           provider test ready
           provider offline ready
-          providers # others no key; `polytree models` tells what they need
+          providers # others no key; `polytree models` shows what they need
 
         Machine
           config HOME/config mode #
-          data HOME/data not made yet
-          runtime HOME/run not made yet
+          data HOME/data does not exist yet
+          runtime HOME/run does not exist yet
           disk …
           git …
           shell …
@@ -101,9 +99,9 @@ async fn without_a_daemon_it_looks_and_makes_nothing() {
 }
 
 #[tokio::test]
-async fn what_does_not_work_is_an_exit_code() {
+async fn an_error_is_an_exit_code() {
     let fixture = Fixture::new().await;
-    // A daemon puts the modes of its directories right; what is wrong before it starts is told.
+    // A daemon corrects the modes of its directories; `doctor` without a daemon reports them.
     assert!(Client::start(&fixture).end().await.success());
     for name in ["config", "data"] {
         std::fs::set_permissions(fixture.path(name), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -115,12 +113,10 @@ async fn what_does_not_work_is_an_exit_code() {
 
         Daemon
           data HOME/data
-          user USER
 
         Store
           database # UNIT, # UNIT in its log
-          rows # sessions, # messages, # parts, # events
-          events …
+          rows # sessions, # messages, # parts, # events; # UNIT of events
           outputs # UNIT in # files
           logs # UNIT in # file
           check ok
@@ -137,16 +133,16 @@ async fn what_does_not_work_is_an_exit_code() {
           shell …
           sandbox …
 
-        error: the settings cannot be used: HOME/config/polytree.json:#:#: `model`: found #, expected a string
-        hint: correct HOME/config/polytree.json; until then prompts are refused, everything else works
-        error: others can look into the data directory HOME/data (mode #)
-        hint: chmod # HOME/data
-        warning: others can look into the config directory HOME/config (mode #)
-        hint: chmod # HOME/config
+        error: the settings are invalid: HOME/config/polytree.json:#:#: `model`: found #, expected a string
+        hint: correct the file; until then prompts are refused, everything else works
+        error: the data directory HOME/data is open to other users (mode #)
+        hint: `chmod #` it
+        warning: the config directory HOME/config is open to other users (mode #)
+        hint: `chmod #` it
     "#]]
     .assert_eq(&masked(&fixture, &page));
     assert_eq!(code, 1);
-    assert_eq!(std::fs::metadata(fixture.path("data")).unwrap().permissions().mode() & 0o777, 0o755, "it only looks");
+    assert_eq!(std::fs::metadata(fixture.path("data")).unwrap().permissions().mode() & 0o777, 0o755, "the mode is not changed");
     let database = fixture.path("data/polytree.db");
     let mut bytes = std::fs::read(&database).unwrap();
     let half = bytes.len() / 2;
@@ -160,7 +156,7 @@ async fn what_does_not_work_is_an_exit_code() {
 }
 
 #[tokio::test]
-async fn beside_a_daemon_it_shows_what_works_and_waits() {
+async fn with_a_daemon_it_shows_work_and_questions() {
     let fixture = Fixture::new().await;
     fixture.models.push(Answer::sse([openai::text("half")]).hang());
     let mut client = Client::start(&fixture);
@@ -177,20 +173,18 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
     client.call("log.write", json!({ "service": "test", "level": "error", "message": "it broke" })).await;
     let (code, page, err) = doctor(&fixture, &[]).await;
     expect![[r#"
-        polytree # runs as process # for # UNIT, inside the process of its client
+        polytree # runs as process # for # UNIT (standalone)
 
         Daemon
           data HOME/data
-          user USER
           listens HOME/run/….sock
           memory …
           calls …
-          waiting # changes, # reads, # UNIT to clients, # prompts
-          log info; # error, # warnings
+          log level info; # error, # warnings
 
         Clients
           # stdio editor # # UNIT # subscription, # requests HOME/repo
-          # socket this command # UNIT # subscriptions, # request HOME/repo
+          # local this command # UNIT # subscriptions, # request HOME/repo
 
         Sessions at work
           ses_… busy for # UNIT calls test/main for # UNIT HOME/repo
@@ -204,8 +198,7 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
 
         Store
           database # UNIT, # UNIT in its log
-          rows # sessions, # messages, # parts, # events
-          events …
+          rows # sessions, # messages, # parts, # events; # UNIT of events
           outputs # UNIT in # files
           logs # UNIT in # file
 
@@ -214,7 +207,7 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
           model test/main ready
           provider test ready
           provider offline ready
-          providers # others no key; `polytree models` tells what they need
+          providers # others no key; `polytree models` shows what they need
 
         Machine
           config HOME/config mode #
@@ -238,7 +231,7 @@ async fn beside_a_daemon_it_shows_what_works_and_waits() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_does_not_answer_is_told() {
+async fn a_daemon_that_does_not_answer_is_reported() {
     let fixture = Fixture::new().await;
     let mut client = Client::start(&fixture);
     client.call("server.info", json!({})).await;

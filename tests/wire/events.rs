@@ -23,7 +23,7 @@ async fn a_late_client_attaches_to_a_running_turn_without_gap_or_repetition() {
         seen.push_str(client.event_of("message.part.delta").await["properties"]["delta"].as_str().unwrap());
     }
     assert_eq!(client.call("event.unsubscribe", json!({ "subscription": everything })).await, true);
-    // As a client that arrives now: read, then follow from the cursor of what was read.
+    // Like a new client: read, then follow from the cursor of what was read.
     let messages = client.call("session.messages", json!({ "sessionID": session })).await;
     let mut shown = text(&messages[1]);
     assert_eq!(shown, "ab");
@@ -110,7 +110,7 @@ async fn after_an_unsubscribe_nothing_more_arrives() {
     assert_eq!(event["sessionID"], two, "the first session's event came after the unsubscribe");
 }
 
-/// What the events say of the text of the parts that are longer than 64 KiB.
+/// How the events contain the texts of parts that are longer than 64 KiB.
 fn long_texts(events: &[Value]) -> Vec<&Value> {
     let parts = events.iter().filter(|event| event["type"] == "message.part.updated").map(|event| &event["properties"]["part"]);
     let texts = parts.flat_map(|part| [&part["text"], &part["state"]["output"]]);
@@ -140,7 +140,7 @@ async fn long_texts_come_as_references_or_inline_as_a_client_wants() {
     events.extend(client.events_until("session.idle").await);
     assert_eq!(long_texts(&events), [&json!(question), &json!(answer)]);
     client.call("event.unsubscribe", json!({ "subscription": wanted })).await;
-    // The log gives the same, and references to who does not ask.
+    // The log has the same, with references by default.
     let mut replay = async |params: Value| {
         let number = client.subscribe(params).await;
         let mut events = client.events_until("session.idle").await;

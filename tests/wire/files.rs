@@ -1,4 +1,4 @@
-//! Files over the wire: one directory, one file, and what differs from the last commit.
+//! Files: a directory, a file, and the differences from the last commit.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Finding files by name, and being told of changes, in two worktrees.
+//! Finding files by name, and events about changes, in two worktrees.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ async fn files_are_found_in_their_worktree() {
     let session = client.call("session.create", json!({ "directory": linked.join("src") })).await;
     let found = client.call("file.find", json!({ "query": "lexer", "sessionID": session["id"] })).await;
     assert_eq!(found, json!(["other_lexer.rs"]), "relative to the session's directory");
-    // What is made is found at once, by whomever it is made.
+    // A new file is found immediately, independent of who creates it.
     for number in 0..20 {
         write(&fixture, &format!("repo/made/deep{number}/fresh{number}.txt"), "");
         let found = client.call("file.find", json!({ "query": format!("fresh{number}.txt$"), "limit": 1 })).await;
@@ -82,7 +82,7 @@ async fn changes_and_branches_are_told_to_those_who_ask() {
     let types = json!(["file.changed", "vcs.branch.updated"]);
     client.subscribe(json!({ "types": types, "directory": repo })).await;
     client.subscribe(json!({ "types": types, "directory": linked })).await;
-    // Whoever has been answered after that has both indexes.
+    // A later answer means that both indexes exist.
     for directory in [&repo, &linked] {
         client.call("file.find", json!({ "query": "a", "directory": directory })).await;
     }

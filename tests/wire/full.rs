@@ -1,5 +1,5 @@
-//! A disk that can take no more: calls fail with a reason, turns end, nothing stays busy, nothing runs twice, and as
-//! soon as there is room again what was true is told.
+//! A full disk: calls fail with a reason, turns end, nothing stays busy, nothing runs twice, and as soon as there is space
+//! the true state is reported.
 
 use serde_json::json;
 
@@ -43,14 +43,14 @@ async fn a_turn_that_cannot_be_stored_ends_and_is_closed_once_there_is_room() {
     assert_eq!(queued.answer().await["error"]["data"]["kind"], "unavailable");
     assert_eq!(client.call("session.status", json!({})).await, json!({}));
     client.limit_files(None);
-    // Told by itself, nobody has to ask.
+    // Reported by an event, without a request.
     client.event(|event| event["type"] == "session.status" && event["properties"]["status"]["type"] == "idle").await;
     client.event_of("session.idle").await;
     let messages = client.call("session.messages", json!({ "sessionID": session })).await;
     assert_eq!(messages[1]["info"]["error"]["name"], "MessageInterruptedError");
     assert!(messages[1]["info"]["time"]["completed"].is_number());
     assert_eq!(text(&messages[1]), "half");
-    // The queue was kept and goes first.
+    // The queue was kept and runs first.
     fixture.models.push(Answer::openai_text("to 2"));
     fixture.models.push(Answer::openai_text("to 3"));
     assert_eq!(text(&client.prompt(&session, "3").await), "to 3");
@@ -138,7 +138,7 @@ async fn a_command_that_prints_is_ended_with_the_first_output_that_cannot_be_sto
     assert_eq!(failed["error"]["data"]["kind"], "unavailable", "{failed}");
     assert_eq!(client.call("session.status", json!({})).await, json!({}));
     for name in ["pid", "other"] {
-        // The group is killed; that it is also reaped takes a moment.
+        // The group is killed; reaping it takes a moment.
         while pid(name).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok()) {
             tokio::task::yield_now().await;
         }

@@ -1,5 +1,5 @@
-//! What holds whatever the rules say: keys stay out of commands, results and other people's servers; what lies between a
-//! question and its answer is looked at again.
+//! Protection that is independent of rules: keys stay out of commands, results and foreign servers; the state of files is
+//! checked again after a question was answered.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ async fn keys_are_not_in_commands_and_not_in_results() {
     let kept: String = kept.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
     assert!(kept.contains("[redacted key]"));
     for key in KEYS {
-        // The line itself is shown as it runs; it has no key in it.
+        // The command itself is shown unchanged; it contains no key.
         for (place, text) in
             [("messages", messages.to_string()), ("events", events.clone()), ("requests", sent.clone()), ("files", kept.clone())]
         {
@@ -67,12 +67,12 @@ async fn no_cut_leaves_a_part_of_a_key() {
         "api": "openai", "options": { "baseURL": fixture.models.url(), "apiKey": KEY }, "models": { "main": {}, "small": {} },
     } });
     fixture.settings(&json!({ "provider": provider, "permission": { "*": "allow" } }));
-    // The key stands across the place where a line is cut, by characters and by bytes.
+    // The key is at the position where a line is truncated, by characters and by bytes.
     for (name, around, before) in [("wide", "\u{1f511}", 1980), ("plain", "x", 1980), ("key", "", 0)] {
         let line = format!("{}{KEY}{}\n", around.repeat(before), around.repeat(3000));
         std::fs::write(fixture.path(&format!("repo/{name}.txt")), line).unwrap();
     }
-    // A match with so much before it that what is shown begins in the key, and one after which it ends in it.
+    // A match whose excerpt begins within the key, and one whose excerpt ends within it.
     let found = format!("{KEY}{}NEEDLE{}{KEY}\n", "x".repeat(245), "y".repeat(1720));
     std::fs::write(fixture.path("repo/found.txt"), "z".repeat(3000) + &found).unwrap();
     let lines =
@@ -180,7 +180,7 @@ async fn keys_and_our_own_files_are_asked_for_inside_the_worktree_too() {
     std::fs::create_dir_all(fixture.path(".ssh")).unwrap();
     std::fs::write(fixture.path(".ssh/id"), "KEYTEXT").unwrap();
     std::os::unix::fs::symlink(".ssh/id", fixture.path("link")).unwrap();
-    // The session is in the home directory, which holds everything.
+    // The session is in the home directory, which contains everything.
     let mut client = Client::start_with(&fixture, "", &[]);
     let session = client.session().await;
     client.subscribe(json!({ "sessionID": session })).await;
@@ -201,7 +201,7 @@ async fn keys_and_our_own_files_are_asked_for_inside_the_worktree_too() {
         client.call("permission.reply", json!({ "sessionID": session, "permissionID": question["id"], "response": "reject" })).await;
         assert!(!turn.result().await.to_string().contains("KEYTEXT"), "{tool} {arguments}");
     }
-    // A walk over all of it leaves them out, and says so.
+    // A walk over all of it omits them, and reports this.
     for (tool, arguments) in
         [("grep", json!({ "pattern": "KEYTEXT|apiKey" })), ("glob", json!({ "pattern": "**/id" })), ("list", json!({}))]
     {

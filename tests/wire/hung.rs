@@ -1,4 +1,4 @@
-//! One project on a file system that never answers, as a network mount whose server is gone: nobody else notices.
+//! A project on a file system that hangs, like a network mount without its server, does not affect other projects.
 
 use std::{fs::File, os::fd::AsRawFd as _, path::PathBuf};
 
@@ -14,12 +14,12 @@ use super::support::{
 /// A FUSE mount over a directory, whose file server never reads a request.
 struct Hung {
     path: PathBuf,
-    /// Its end aborts what hangs.
+    /// Dropping it aborts hanging requests.
     _server: File,
 }
 
 impl Hung {
-    /// `None` where nothing may be mounted; what can be tried there, `stdx::disk` does.
+    /// `None` if mounts are not permitted; the tests of `stdx::disk` do not need one.
     fn over(path: PathBuf) -> Option<Self> {
         let server = File::options().read(true).write(true).open("/dev/fuse").ok()?;
         let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
@@ -42,7 +42,7 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
     fixture.git("hung", &["worktree", "add", "-q", "../linked"]);
     let mut client = Client::start(&fixture);
     let session = client.session().await;
-    // Also the prompts that wait for the file system get an answer once it is gone.
+    // Prompts that wait for the file system are answered, too, once it is unmounted.
     fixture.models.rule(|_| Some(Answer::openai_text("here")));
     let mut stuck = Vec::new();
     for directory in ["hung", "hung", "linked"] {

@@ -1,4 +1,4 @@
-//! Keys of model services: stored, used at the next prompt, removed, and never seen again.
+//! Keys of model services: stored, used at the next prompt, removed, and never shown.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -11,7 +11,7 @@ use super::support::{
     served::Served,
 };
 
-/// Settings for the test models with a variable for their key, which nobody has set.
+/// Settings for the test models with a key from a variable that is not set.
 fn keyless(fixture: &Fixture) {
     let model = json!({ "limit": { "context": 100_000, "output": 4000 } });
     let provider = json!({
@@ -20,7 +20,7 @@ fn keyless(fixture: &Fixture) {
     fixture.settings(&json!({ "provider": { "test": provider } }));
 }
 
-/// The keys that the main model was asked with.
+/// The keys in requests to the main model.
 fn used(fixture: &Fixture) -> Vec<String> {
     let main = |request: &Recorded| request.body["model"] == "main";
     fixture.models.requests().iter().filter(|r| main(r)).map(|r| r.header("authorization").unwrap().to_owned()).collect()
@@ -103,14 +103,14 @@ async fn a_store_that_cannot_be_written_keeps_what_it_has() {
     assert_eq!(std::fs::read(fixture.path("data/auth.json")).unwrap(), before);
     let left = |name: &std::ffi::OsStr| name.to_str().unwrap().starts_with(".auth");
     assert!(!std::fs::read_dir(fixture.path("data")).unwrap().any(|entry| left(&entry.unwrap().file_name())), "nothing half is left");
-    // A link is neither read nor written through.
+    // A link is followed neither for reading nor for writing.
     std::fs::rename(fixture.path("data/auth.json"), fixture.path("elsewhere.json")).unwrap();
     std::os::unix::fs::symlink(fixture.path("elsewhere.json"), fixture.path("data/auth.json")).unwrap();
     for refused in [client.refused("auth.set", set("xai", "sk-x")).await, client.refused("auth.list", json!({})).await] {
         assert!(refused["message"].as_str().unwrap().contains("remove that"), "{refused}");
     }
     assert_eq!(std::fs::read(fixture.path("elsewhere.json")).unwrap(), before);
-    // Everything else goes on, and says so.
+    // Everything else works, and reports it.
     let providers = client.call("provider.list", json!({})).await;
     assert!(providers["problems"][0].as_str().unwrap().contains("auth.json"), "{}", providers["problems"]);
     fixture.models.push(Answer::openai_text("fine"));
@@ -140,7 +140,7 @@ async fn no_key_is_ever_seen_again() {
         "set": { "api": "openai", "options": options(json!(SECRETS[1])), "models": model },
         "var": { "api": "anthropic", "env": ["VAR_KEY"], "options": { "baseURL": fixture.models.url() }, "models": model },
     }}));
-    // A service that says everything it was sent.
+    // A service that returns everything that it received.
     fixture.models.rule(|request| {
         let said = format!("you sent {:?}", request.headers);
         let status = if request.path.contains("messages") { 401 } else { [400, 401, 403, 404][request.connection % 4] };

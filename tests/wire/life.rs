@@ -1,11 +1,11 @@
-//! The life of the daemon that nobody starts by hand: it is there when it is needed, alone, and it goes.
+//! The lifetime of a detached daemon: started on demand, only one at a time, and exits when idle.
 
 use std::{
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use polytree::store::{Kind, LockState, Owner, Ownership, Room};
+use polytree::store::{LockState, Owner, OwnerKind, Ownership, Room};
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::AsyncBufReadExt as _;
@@ -25,10 +25,10 @@ fn owner(fixture: &Fixture) -> Option<Owner> {
     }
 }
 
-/// How often a daemon has begun to serve in the fixture's home.
+/// How often a daemon was started in the fixture's home.
 fn starts(fixture: &Fixture) -> usize {
     let logs = std::fs::read_dir(fixture.path("data/log")).unwrap();
-    logs.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap().matches("the daemon serves").count()).sum()
+    logs.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap().matches("the daemon accepts clients").count()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn eight_at_once_get_one_daemon() {
             assert_eq!(code, 0, "{err}");
         }
         assert_eq!(starts(&fixture), 1);
-        assert_eq!(owner(&fixture).unwrap().kind, Kind::Detached);
+        assert_eq!(owner(&fixture).unwrap().kind, OwnerKind::Detached);
     }
 }
 
@@ -81,7 +81,7 @@ async fn it_has_nothing_of_whoever_started_it() {
     let expected = ["HOME", "LANG", "LC_ALL", "PATH", "POLYTREE_CONFIG_DIR", "POLYTREE_DATA_DIR", "POLYTREE_RUNTIME_DIR", "XDG_SESSION_ID"];
     assert_eq!(names, expected);
 
-    // It lets go of the pipe just after it has said that it serves, which a busy machine may show.
+    // It closes the pipe just after its report, which can be visible on a busy machine.
     let home = fixture.path("data").display().to_string();
     let own = |target: &str| {
         target.starts_with(&home)
@@ -98,17 +98,16 @@ async fn it_has_nothing_of_whoever_started_it() {
     }
 }
 
-/// What a process has open.
+/// The open files of a process.
 #[cfg(target_os = "linux")]
 fn descriptors(process: &std::path::Path) -> Vec<(u32, String)> {
     let entries = std::fs::read_dir(process.join("fd")).unwrap().map(|entry| entry.unwrap());
-    // One that was closed meanwhile leads nowhere.
+    // It may have been closed meanwhile.
     let target = |entry: &std::fs::DirEntry| std::fs::read_link(entry.path()).ok().map(|target| target.display().to_string());
     entries.filter_map(|entry| Some((entry.file_name().to_str().unwrap().parse().unwrap(), target(&entry)?))).collect()
 }
 
-/// As in some containers: no process that can be seen has made the session. Where the system makes no such place for
-/// us there is nothing to try.
+/// As in some containers: no visible process is the session's leader. Skipped if such a namespace cannot be created.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn it_starts_where_the_session_belongs_to_nobody() {
@@ -179,7 +178,7 @@ async fn a_daemon_that_cannot_start_says_why() {
 async fn a_directory_without_leave_to_write_is_named() {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     let fixture = Fixture::new().await;
-    // File modes do not stop root, so the command is somebody else's.
+    // File modes do not restrict root, so another user runs the command.
     let is_root = rustix::process::geteuid().is_root();
     let uid = std::env::var("POLYTREE_TEST_UID").ok().and_then(|uid| uid.parse().ok()).unwrap_or(65534);
     if is_root {
@@ -189,7 +188,7 @@ async fn a_directory_without_leave_to_write_is_named() {
     }
     std::fs::set_permissions(fixture.path("data"), std::fs::Permissions::from_mode(0o500)).unwrap();
     let mut command = if is_root {
-        // The place where it was built may be root's alone.
+        // The build directory may be accessible only to root.
         let executable = fixture.path("polytree");
         std::fs::copy(env!("CARGO_BIN_EXE_polytree"), &executable).unwrap();
         let mut command = command_of(&executable, &fixture, &["sessions", "list"]);
@@ -252,7 +251,7 @@ async fn stop_now_interrupts() {
     assert_eq!(code, 0, "{err}");
     assert!(began.elapsed().as_secs_f32() < 2.0, "it took {:?}", began.elapsed());
     assert_eq!(owner(&fixture), None);
-    // Whoever watched has seen the end.
+    // Subscribers have received the end.
     let error = client.event_of("session.error").await;
     assert_eq!(error["properties"]["error"]["name"], "MessageInterruptedError");
     client.ended().await;
@@ -323,21 +322,21 @@ async fn an_older_client_leaves_the_place_to_the_newer_one_for_a_while() {
     let fixture = Fixture::new().await;
     polytree(&fixture, &["stop"]).await;
     let lock = |until: i64| {
-        let owner = Owner { pid: 1, version: "0.0.1".into(), socket: "/x".into(), kind: Kind::Detached };
+        let owner = Owner { pid: 1, version: "0.0.1".into(), socket: "/x".into(), kind: OwnerKind::Detached };
         let ownership = Ownership::take(&fixture.path("data"), &owner).unwrap().unwrap();
         ownership.make_room(Room { version: "9.0.0".into(), until }).unwrap();
     };
-    // The newer one does not come: it is waited for no longer than was said.
+    // The newer version does not start: the wait ends at the stored time.
     let now = polytree::stdx::time::now_ms();
     lock(now + 300);
     assert_eq!(polytree(&fixture, &["sessions", "list"]).await.0, 0);
     assert!(polytree::stdx::time::now_ms() >= now + 300);
     assert_eq!(polytree(&fixture, &["stop"]).await.0, 0);
-    // The newer one comes.
+    // The newer version starts.
     lock(polytree::stdx::time::now_ms() + 5000);
     let mut older = command(&fixture, &["--log-level", "debug", "sessions", "list"]).spawn().unwrap();
     let mut lines = tokio::io::BufReader::new(older.stderr.take().unwrap()).lines();
-    while !lines.next_line().await.unwrap().unwrap().contains("the place is left to a newer version") {}
+    while !lines.next_line().await.unwrap().unwrap().contains("waiting for a newer version to start") {}
     let newer = command(&fixture, &["sessions", "list"]).env("POLYTREE_PRETEND_VERSION", "9.0.0").output().await.unwrap();
     assert!(newer.status.success());
     while let Some(line) = lines.next_line().await.unwrap() {

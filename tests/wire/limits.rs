@@ -1,4 +1,4 @@
-//! Nothing that a model or a client sends eats the machine.
+//! Limits on input from models and clients.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! `polytree auth` as people type it: at a real terminal, which shows nothing of the key, and through pipes.
+//! `polytree auth` at a real terminal, which does not show the key, and with pipes.
 
 use std::{
     fs::File,
@@ -19,8 +19,8 @@ use super::support::{
     fixture::Fixture,
 };
 
-/// Longer than anything here takes on the slowest machine; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A generous timeout, which only a hang reaches.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn piped(fixture: &Fixture, arguments: &[&str], text: &str) -> (i32, String, String) {
     let mut child = command(fixture, arguments).stdin(Stdio::piped()).spawn().unwrap();
@@ -28,7 +28,7 @@ async fn piped(fixture: &Fixture, arguments: &[&str], text: &str) -> (i32, Strin
     ended(child.wait_with_output().await.unwrap())
 }
 
-/// The command at a terminal of its own.
+/// The command with its own terminal.
 struct AtTerminal {
     child: std::process::Child,
     keyboard: File,
@@ -44,7 +44,7 @@ impl AtTerminal {
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let terminal = File::options().read(true).write(true).open(name).unwrap();
-        // It makes the terminal that of the command's own session, as a terminal window does.
+        // Sets the controlling terminal of the command's session, as a terminal window does.
         let child = std::process::Command::new("setsid")
             .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_polytree")])
             .args(arguments)
@@ -75,7 +75,7 @@ impl AtTerminal {
     fn sees(&mut self, text: &str) {
         let begun = Instant::now();
         while !self.shown.contains(text) {
-            let piece = self.pieces.recv_timeout(PATIENCE.saturating_sub(begun.elapsed()));
+            let piece = self.pieces.recv_timeout(TIMEOUT.saturating_sub(begun.elapsed()));
             self.shown.push_str(&piece.unwrap_or_else(|_| panic!("{text:?} was not shown: {:?}", self.shown)));
         }
     }
@@ -94,7 +94,7 @@ impl AtTerminal {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not end: {:?}", self.shown);
+            assert!(begun.elapsed() < TIMEOUT, "it does not end: {:?}", self.shown);
             std::thread::yield_now();
         }
     }
@@ -109,7 +109,7 @@ async fn a_key_through_a_pipe_is_stored_listed_and_removed() {
     let fixture = Fixture::new().await;
     assert_eq!(polytree(&fixture, &["auth", "logout"]).await.0, 1);
     let (code, out, err) = piped(&fixture, &["auth", "login", "groq"], "sk-piped\n").await;
-    assert_eq!((code, out.as_str(), err.as_str()), (0, "stored the key for Groq; it counts from the next prompt on\n", ""));
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "stored the key for Groq; it is used from the next prompt on\n", ""));
     assert!(stored(&fixture).contains("sk-piped"));
     let (_, out, _) = polytree(&fixture, &["auth", "list"]).await;
     assert!(
@@ -138,7 +138,7 @@ async fn what_cannot_be_stored_is_said() {
         assert!(ended == code && err.contains(why) && !err.contains("hunter2"), "{arguments:?}: {ended} {err}");
     }
     let (code, _, err) = polytree(&fixture, &["auth", "login", "groq"]).await;
-    assert!(code == 2 && err.contains("give it by a pipe"), "{err}");
+    assert!(code == 2 && err.contains("use a pipe"), "{err}");
     assert_eq!(stored(&fixture), "");
 }
 
@@ -153,7 +153,7 @@ async fn a_typed_key_is_not_shown() {
         terminal.sees("not shown): ");
         assert!(!terminal.echoes());
         terminal.types("sk-typed-unseen\n");
-        terminal.sees("it counts from the next prompt on");
+        terminal.sees("it is used from the next prompt on");
         assert_eq!(terminal.code(), Some(0));
         assert!(terminal.echoes(), "the terminal is as it was");
         assert!(terminal.shown.contains("groq") && !terminal.shown.contains("typed-unseen"), "{:?}", terminal.shown);

@@ -1,4 +1,4 @@
-//! The real executable over stdio, with real repositories and a model server on loopback: what clients live with.
+//! The real executable over stdio, with real repositories and a model server on loopback.
 
 mod support {
     pub mod client;

@@ -1,4 +1,4 @@
-//! The catalogue of models: fetched on request, kept, set aside when it is broken; and servers found on this machine.
+//! The catalogue of models: fetched on request, stored, set aside if it is damaged; and model servers on this machine.
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn the_catalogue_is_fetched_when_it_is_asked_for_and_kept() {
     let (_, lines, _) = models(&fixture, &server.url(), &["--json", "groq"]).await;
     let line: Value = serde_json::from_str(lines.trim()).unwrap();
     assert_eq!((&line["model"], &line["info"]["release_date"]), (&json!("groq/brand-new"), &json!("2026-11-01")));
-    // One that fails changes nothing; one that is broken is set aside.
+    // A failed fetch changes nothing; a damaged file is set aside.
     let (code, _, err) = models(&fixture, &server.url(), &["--refresh"]).await;
     assert!(code == 1 && err.contains("status 500"), "{err}");
     assert!(models(&fixture, &server.url(), &["groq"]).await.1.contains("brand-new"));
@@ -76,7 +76,7 @@ async fn a_server_on_this_machine_is_listed_and_used_when_it_is_named() {
         }
     });
     let origin = server.url().trim_end_matches("/v1").to_owned();
-    // Nobody has chosen a model.
+    // No model is configured.
     std::fs::write(fixture.path("config/polytree.json"), "{}").unwrap();
     let variables = [("POLYTREE_LOCAL_SERVERS", format!("vllm={origin},lmstudio=http://192.0.2.1:1"))];
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -102,7 +102,7 @@ async fn a_server_on_this_machine_is_listed_and_used_when_it_is_named() {
     assert_eq!((&request.body["model"], request.header("authorization")), (&json!("served/model"), None));
     let refused = client.refused("session.prompt", named("other")).await;
     assert!(refused["data"]["kind"] == "not_found" && refused["message"].as_str().unwrap().contains("`served/model`"), "{refused}");
-    // And a session without a model still is the offline one's.
+    // A session without a model still uses the offline model.
     let session = client.session().await;
     assert!(text(&client.prompt(&session, "help").await).contains("offline"));
 }

@@ -1,4 +1,4 @@
-//! The worst moments: a kill beside a question, a store that cannot be written, the same prompt twice at once.
+//! Critical moments: a kill during a question, a store that is not writable, the same prompt twice at the same time.
 
 use serde_json::{Value, json};
 
@@ -145,7 +145,7 @@ async fn a_turn_cut_off_before_its_first_answer_or_between_two_is_not_forgotten(
     client.call("session.submit", prompt.clone()).await;
     client.event(|event| event["properties"]["delta"] == "y").await;
     client.kill().await;
-    // As if the kill had come a moment earlier: the answers that were open had not begun yet.
+    // As if the daemon had been killed earlier: before the open answers had begun.
     let store = rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap();
     store.execute_batch("PRAGMA foreign_keys = ON; DELETE FROM message WHERE open;").unwrap();
     drop(store);
@@ -160,7 +160,7 @@ async fn a_turn_cut_off_before_its_first_answer_or_between_two_is_not_forgotten(
     }
     let messages = client.call("session.messages", json!({ "sessionID": between })).await;
     assert_eq!(messages[1]["info"]["error"]["name"], "MessageInterruptedError");
-    // What nobody had begun to answer waits, and the same prompt again starts it.
+    // Prompts without an answer stay queued, and the same prompt again starts them.
     fixture.models.push(Answer::openai_text("answered"));
     assert_eq!(text(&client.call("session.prompt", prompt).await), "answered");
     assert_eq!(client.call("session.messages", json!({ "sessionID": before })).await.as_array().unwrap().len(), 2);
@@ -199,7 +199,7 @@ async fn the_same_first_prompt_twice_at_once_makes_one_session() {
         assert_eq!(one["info"]["id"], two["info"]["id"]);
         assert_eq!(client.call("session.list", json!({})).await.as_array().unwrap().len(), round + 1);
     }
-    // What cannot be asked leaves no session behind.
+    // A prompt that is refused leaves no session behind.
     client.refused("session.prompt", json!({ "parts": "hello", "agent": "nobody" })).await;
     assert_eq!(client.call("session.list", json!({})).await.as_array().unwrap().len(), 5);
 }

@@ -1,4 +1,4 @@
-//! The doors to the network: WebSocket and HTTP, with the real executable.
+//! The network door: WebSocket and HTTP, with the real executable.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::support::{
     served::{Served, Socket, command, http_client, post, run, told},
 };
 
-/// What is no request, or no good one, beside some that are: each has one answer.
+/// Invalid input between valid requests: each has one answer.
 const MESSAGES: &[&str] = &[
     r#"{"jsonrpc":"2.0","id":1,"method":"session.status"}"#,
     "not json",
@@ -30,7 +30,7 @@ const MESSAGES: &[&str] = &[
     "null",
 ];
 
-/// What a stream answers to each of the lines.
+/// The answers of a stream to the lines.
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
 async fn on_stdio(fixture: &Fixture, lines: &[&str]) -> Vec<String> {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -65,7 +65,7 @@ async fn the_same_messages_have_the_same_answers_at_every_door() {
             assert_eq!(served.post(&notification).await, (204, String::new()));
         } else {
             socket.send(&notification).await;
-            // Executed, though nobody is told: the directory is made in time.
+            // Executed without an answer: the directory is created eventually.
             while !directory.exists() {
                 socket.call("session.status", json!({})).await;
             }
@@ -111,7 +111,7 @@ async fn a_conversation_over_a_websocket_that_comes_back() {
     assert_eq!(text(&messages[1]), "abcd");
     let request = fixture.models.requests().into_iter().find(|request| request.body["model"] == "main").unwrap();
     assert_eq!(request.header("authorization"), Some("Bearer the-key-of-who-serves"));
-    // The same is there for who asks once.
+    // A single HTTP request gets the same.
     let (_, answer) =
         served.post(&json!({ "jsonrpc": "2.0", "id": 1, "method": "session.list", "params": { "scope": "all" } }).to_string()).await;
     assert!(answer.contains(session["id"].as_str().unwrap()), "{answer}");
@@ -130,7 +130,7 @@ async fn a_running_daemon_opens_listeners_for_local_clients_only() {
     assert!(urls[1].starts_with("http://[::1]:") && tokens.len() == 1, "{said}");
     let info = client.call("server.info", json!({})).await;
     assert_eq!(info["listen"].as_array().unwrap()[1..], [json!(urls[0]), json!(urls[1])]);
-    // The same again changes nothing, whoever asks.
+    // The same request again changes nothing, from any client.
     let again = client.call("server.listen", json!({ "address": "127.0.0.1:0" })).await;
     assert_eq!(again, json!({ "url": urls[0], "tokenFile": fixture.path("data/token") }));
     let wrong = client.refused("server.listen", json!({ "address": "0.0.0.0:0" })).await;
@@ -152,7 +152,7 @@ async fn a_running_daemon_opens_listeners_for_local_clients_only() {
     let url = format!("{}?token={}", urls[0], tokens[0]);
     let mut socket = Socket::open(&url, &[]).await.unwrap();
     client.terminate().await;
-    assert_eq!(socket.farewell().await, Some((1001, "the daemon stops".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1001, "the daemon shuts down".to_owned())));
     let address = urls[0].trim_start_matches("http://").trim_end_matches('/');
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
@@ -205,7 +205,7 @@ async fn the_token_is_a_secret_that_can_be_replaced() {
     assert_eq!(served.post(status).await.0, 401, "a deleted one");
     assert!(file.exists(), "there is a new one");
     served.terminate().await;
-    // At the highest level of detail.
+    // With the most verbose log level.
     for entry in std::fs::read_dir(fixture.path("data/log")).unwrap() {
         let log = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         assert!(!log.is_empty() && !log.contains(&old) && !log.contains(&served.token));
@@ -220,9 +220,9 @@ async fn what_cannot_be_opened_is_told_and_leaves_no_daemon() {
     std::fs::write(fixture.path("repo/c.pem"), "nothing").unwrap();
     for (arguments, code, reason) in [
         (&["--listen", address.as_str()][..], 3, "is in use by another program"),
-        (&["--listen", "0.0.0.0:0"], 1, "without TLS everybody on the way could read the token"),
+        (&["--listen", "0.0.0.0:0"], 1, "without TLS the token could be read on the network"),
         (&["--listen", "nowhere"], 1, "is not HOST:PORT"),
-        (&["--listen", "127.0.0.1:0", "--allow-origin", "*"], 1, "would let in every page of the web"),
+        (&["--listen", "127.0.0.1:0", "--allow-origin", "*"], 1, "would allow every page of the web"),
         (&["--listen", "127.0.0.1:0", "--certificate", "c.pem", "--key", "k.pem"], 1, "repo/c.pem holds no certificate in PEM form"),
         (&["--listen", "127.0.0.1:0", "--certificate", "c.pem"], 2, "--key"),
         (&["--base-path", "/x"], 2, "--listen"),
@@ -231,7 +231,7 @@ async fn what_cannot_be_opened_is_told_and_leaves_no_daemon() {
         assert_eq!(exit, code, "{arguments:?}: {said}");
         assert!(said.contains(reason), "{arguments:?}: {said}");
     }
-    // Nobody is left that would own the data directory.
+    // The data directory has no owner.
     Client::start(&fixture).session().await;
 }
 

@@ -1,4 +1,4 @@
-//! Leave: asked, given, refused, remembered, and never got round.
+//! Permissions: asked, granted, refused, stored, and never bypassed.
 
 use serde_json::{Value, json};
 

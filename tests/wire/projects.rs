@@ -1,4 +1,4 @@
-//! Projects as clients see them: one identity for all worktrees, settings that count at the next call.
+//! Projects: one identity for all worktrees, and settings that apply from the next call on.
 
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ async fn every_spelling_is_the_same_directory_and_bad_ones_are_refused() {
     }
     let file = fixture.path("repo/a.txt");
     assert_eq!(client.refused("project.current", json!({ "directory": file })).await["code"], 1001);
-    // The connection's default is where the client started us; a project outside git is a project too.
+    // The default directory is where the client has started the process; a directory outside git is a project, too.
     let plain = client.call("project.current", json!({})).await;
     assert_eq!((plain["worktree"].as_str().unwrap(), plain.get("vcs")), (fixture.path("plain").to_str().unwrap(), None));
 }
@@ -154,7 +154,7 @@ async fn lists_and_events_name_the_files_that_wait_for_trust() {
     client.session().await;
     assert_eq!(client.event_of("project.updated").await["properties"]["info"]["pending"], json!(["polytree.json"]));
     assert_eq!(client.call("project.list", json!({})).await[0]["pending"], json!(["polytree.json"]));
-    // A directory that is open counts too.
+    // Open directories count, too.
     client.call("project.current", json!({ "directory": fixture.path("repo/below") })).await;
     let both = json!(["polytree.json", "below/polytree.json"]);
     assert_eq!(client.call("project.list", json!({})).await[0]["pending"], both);
@@ -185,7 +185,7 @@ async fn a_session_follows_its_worktree_when_git_moves_it() {
     assert_eq!(directories, [place("w2/deep"), place("w2")]);
     assert!(listed.as_array().unwrap().iter().all(|session| session.get("missing").is_none()), "{listed}");
 
-    // Another worktree at the old place is nothing to a session that was there; and a new process finds it too.
+    // Another worktree at the old path does not affect a session of the moved one; a new process finds it, too.
     fixture.git("repo", &["worktree", "move", "../w2", "../w3"]);
     fixture.git("repo", &["worktree", "add", "--quiet", "-b", "other", "../w2"]);
     client.end().await;
@@ -196,7 +196,7 @@ async fn a_session_follows_its_worktree_when_git_moves_it() {
     assert_eq!(text(&client.prompt(top.as_str().unwrap(), "hello").await), "hi");
     assert_eq!(client.call("session.children", json!({ "sessionID": top })).await[0]["directory"], place("w3/deep"));
 
-    // One that takes the name of a removed one is another.
+    // A worktree with the name of a removed one is another worktree.
     fixture.git("repo", &["worktree", "remove", "--force", "../w3"]);
     fixture.git("repo", &["worktree", "add", "--quiet", "-b", "next", "../else/w"]);
     let gone = client.call("session.get", json!({ "sessionID": top })).await;

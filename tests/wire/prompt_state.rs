@@ -1,4 +1,4 @@
-//! The state of a prompt: queued, running, answered or cancelled, told as it changes and true after a crash.
+//! The state of a prompt: queued, running, answered or cancelled, with events for changes, and correct after a crash.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(text, state)| ((*text).to_owned(), (*state).to_owned())).collect()
 }
 
-/// What the events say of one prompt, in order.
+/// The states of a prompt in events, in order.
 fn told(events: &[Value], message: &Value) -> Vec<String> {
     let updates = events.iter().filter(|event| event["type"] == "message.updated" && event["properties"]["info"]["id"] == *message);
     updates.map(|event| word(&event["properties"]["info"]["state"])).collect()
@@ -33,7 +33,7 @@ fn sql(fixture: &Fixture, statements: &str) {
     rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap().execute_batch(statements).unwrap();
 }
 
-/// A session in which prompt 1 is being answered, and prompts 2 and 3 wait.
+/// A session in which prompt 1 is running, and prompts 2 and 3 are queued.
 async fn with_queue(fixture: &Fixture, client: &mut Client, first: Answer) -> (String, [Value; 3]) {
     fixture.models.push(first);
     let session = client.session().await;
@@ -86,7 +86,7 @@ async fn it_is_true_after_a_crash() {
     let events = client.call("event.list", json!({ "since": before })).await["events"].clone();
     assert_eq!(told(events.as_array().unwrap(), &one), ["answered"], "the recovery tells it");
     client.kill().await;
-    // The daemon dies between the start of a turn and the first word of its answer.
+    // The daemon is killed between the start of a turn and the first text of its answer.
     sql(
         &fixture,
         &format!(

@@ -1,4 +1,4 @@
-//! One daemon for each data directory, whoever looks for it and whatever becomes of its files.
+//! One daemon per data directory, for all clients, even if its files are removed.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use super::support::{
     fixture::Fixture,
 };
 
-/// The daemon's process, as the lock file of the fixture's data directory says.
+/// The daemon's process, from the lock file of the fixture's data directory.
 fn pid(fixture: &Fixture) -> Option<u32> {
     match Ownership::lock_state(&fixture.path("data")) {
         LockState::Owned(owner) => owner.map(|owner| owner.pid),
@@ -24,7 +24,7 @@ fn pid(fixture: &Fixture) -> Option<u32> {
     }
 }
 
-/// Waits until something is so, for at most a minute.
+/// Waits until a condition is true, for at most a minute.
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -38,7 +38,7 @@ fn is_alive(pid: u32) -> bool {
         && std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// A command with nothing in its environment but these.
+/// A command with only these environment variables.
 fn sparse(fixture: &Fixture, variables: &[(&str, PathBuf)]) -> Command {
     let mut command = command(fixture, &["sessions", "list"]);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).envs(variables.iter().map(|(name, value)| (name, value)));
@@ -94,7 +94,7 @@ async fn a_socket_that_is_removed_is_made_again() {
         }
         if case.contains("cannot") {
             std::fs::write(fixture.path("run"), "").unwrap();
-            // What others are told to make is somewhere else.
+            // The other processes use another directory.
             let environment = [("POLYTREE_RUNTIME_DIR", fixture.path("run2"))];
             let output = command(&fixture, &["sessions", "list"]).envs(environment).output().await.unwrap();
             assert_eq!(ended(output).0, 0, "{case}");
@@ -133,7 +133,7 @@ async fn a_daemon_whose_data_directory_is_removed_takes_nothing_and_leaves() {
         }
         let refused = client.refused("session.submit", json!({ "sessionID": session, "parts": "go" })).await;
         let data = &refused["data"];
-        // It may have noticed by itself, and gone: then the next one knows nothing of the session.
+        // It may have detected the removal and exited: then the next one does not have the session.
         let is_told = data["kind"] == "unavailable" && data["retryAfter"].is_u64();
         assert!(is_told || data["kind"] == "not_found", "{case}: {refused}");
         until(case, || !is_alive(first)).await;
@@ -163,17 +163,17 @@ async fn a_daemon_that_was_stopped_comes_back_when_an_editor_asks_for_something(
         editor.subscribe(json!({})).await;
         let first = pid(&fixture).unwrap();
         assert_eq!(polytree(&fixture, mode).await.0, 0);
-        // Longer than the relay takes to look for a daemon.
+        // Longer than the relay's poll interval.
         tokio::time::sleep(Duration::from_millis(1200)).await;
         assert_eq!(pid(&fixture), None, "{mode:?}");
-        // Its subscription goes on with the daemon that it needs again.
+        // Its subscription continues with the next daemon.
         editor.call("session.update", json!({ "sessionID": session, "title": "again" })).await;
         assert_eq!(editor.event_of("session.updated").await["properties"]["info"]["title"], "again");
         assert_ne!(pid(&fixture), Some(first));
     }
 }
 
-/// The executable somewhere where it can be removed.
+/// A copy of the executable that can be removed.
 fn copy(fixture: &Fixture) -> PathBuf {
     let path = fixture.path("polytree");
     std::fs::copy(env!("CARGO_BIN_EXE_polytree"), &path).unwrap();
@@ -210,7 +210,7 @@ fn remove(path: &Path) {
     std::fs::remove_file(path).unwrap();
 }
 
-/// Where the system allows no mounts there is nothing to try.
+/// Skipped if mounts are not permitted.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn settings_that_are_read_only_are_read() {

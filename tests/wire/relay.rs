@@ -1,4 +1,4 @@
-//! `polytree stdio` as editors spawn it: one daemon behind all of them, which may be killed without their noticing.
+//! `polytree stdio` as editors start it: all share one daemon, which may be killed without a visible effect.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,7 @@ use super::support::{
     model_server::{Answer, openai},
 };
 
-/// Kills the daemon of the fixture's home as hard as it goes.
+/// Kills the daemon of the fixture's home with SIGKILL.
 async fn kill_daemon(client: &mut Client) -> u64 {
     let pid = client.call("server.info", json!({})).await["pid"].as_u64().unwrap();
     let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
@@ -27,7 +27,7 @@ async fn editors_that_start_at_once_share_one_daemon() {
         pids.push(editor.call("server.info", json!({})).await["pid"].clone());
     }
     assert!(pids.iter().all(|pid| *pid == pids[0] && pid.is_u64()), "{pids:?}");
-    // What one does the others see, and an editor that is closed takes nothing away.
+    // All see the changes of one, and closing an editor ends nothing.
     let mut watching = editors.pop().unwrap();
     watching.subscribe(json!({ "types": ["session.idle"] })).await;
     let mut closing = editors.pop().unwrap();
@@ -40,7 +40,7 @@ async fn editors_that_start_at_once_share_one_daemon() {
     assert_eq!(text(&messages[1]), "done");
 }
 
-/// What an editor shows of a session, made of events alone: each part's text.
+/// The text of each part of a session, from events alone.
 #[derive(Default)]
 struct View {
     cursor: u64,
@@ -78,7 +78,7 @@ impl View {
                 self.take(&client.event(|_| true).await);
             }
         };
-        // Heartbeats come for ever.
+        // Heartbeats never end.
         tokio::time::timeout(Duration::from_secs(60), followed).await.expect("what is waited for has not come for a minute");
     }
 
@@ -105,13 +105,13 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     views[1].follow(&other, |view| view.length() > 100).await;
     let unkeyed = other.send("session.abort", json!({ "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV" })).await;
     unkeyed.answer().await;
-    // In a session of its own: whether it is stored before the end is the question that the answer leaves open.
+    // In a separate session: the answer does not tell whether it was stored before the end.
     let elsewhere = other.session().await;
     let never = one.send("session.prompt", json!({ "sessionID": elsewhere, "parts": "unkeyed words" })).await;
     while other.call("session.status", json!({})).await[&elsewhere]["type"] != "busy" {}
     let killed = kill_daemon(&mut other).await;
 
-    // The turn is over, marked, and the one who waited for it learns that; what could have happened or not is said.
+    // The turn has ended and is marked; the waiting request gets an error that the outcome is unknown.
     let interrupted = keyed.result().await;
     assert_eq!(interrupted["info"]["error"]["name"], "MessageInterruptedError", "{interrupted}");
     let error = never.answer().await["error"].clone();
@@ -119,7 +119,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     for (view, client) in views.iter_mut().zip([&one, &other]) {
         view.follow(client, |view| view.idle == 1).await;
     }
-    // The next turn goes on in the same views, from another daemon.
+    // The next turn of another daemon continues in the same views.
     fixture.models.push(Answer::openai_text("after"));
     let after = one.send("session.prompt", json!({ "sessionID": session, "parts": "again" })).await;
     for (view, client) in views.iter_mut().zip([&one, &other]) {
@@ -128,7 +128,7 @@ async fn a_killed_daemon_leaves_no_trace_in_the_editors_views() {
     after.answer().await;
     assert_ne!(one.call("server.info", json!({})).await["pid"], killed);
 
-    // A client that was never interrupted has this view.
+    // The view of a client without interruptions.
     let mut third = Client::relay(&fixture, &[]);
     let mut whole = View::default();
     third.subscribe(json!({ "sessionID": session, "since": 0 })).await;
@@ -175,7 +175,7 @@ async fn a_relay_ends_with_its_editor() {
     let session = editor.session().await;
     let _waiting = editor.send("session.prompt", json!({ "sessionID": session, "parts": "go" })).await;
     fixture.models.arrived(1).await;
-    // It waits for an answer that nobody will read.
+    // Its answer is never read.
     assert!(editor.stop_reading().await.success());
     let mut watching = Client::relay(&fixture, &[]);
     let status = watching.call("session.status", json!({})).await;

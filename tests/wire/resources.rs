@@ -1,4 +1,4 @@
-//! What the system gives in limited amounts: descriptors and memory.
+//! Limited resources: file descriptors and memory.
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ async fn without_descriptors_prompts_are_refused_as_unavailable_and_nothing_is_m
     assert_eq!(client.call("project.list", json!({})).await.as_array().unwrap().len(), projects, "no other project was taken for it");
 }
 
-/// What the process has written to and still has, in MiB.
+/// The private dirty memory of the process, in MiB.
 fn dirty(pid: u32) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();

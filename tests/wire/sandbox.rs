@@ -1,4 +1,4 @@
-//! Commands in the sandbox, with the real kernel, the real shell and real tool chains, by a user without rights.
+//! Commands in the sandbox, with the real kernel, shell and tool chains, as an unprivileged user.
 
 use std::{os::unix::fs::chown, path::Path};
 
@@ -15,13 +15,13 @@ use super::support::{
     model_server::Answer,
 };
 
-/// A user without rights, who is nobody where `tests/run` has not made one; `None` where the tests have none themselves.
+/// An unprivileged user (`nobody`, if `tests/run` has not created one); `None` if the tests are unprivileged.
 pub fn somebody() -> Option<u32> {
     let uid = std::env::var("POLYTREE_TEST_UID").ok().and_then(|uid| uid.parse().ok()).unwrap_or(65534);
     rustix::process::geteuid().is_root().then_some(uid)
 }
 
-/// Gives everything below a path to a user.
+/// Changes the owner of everything below a path.
 fn give(path: &Path, uid: u32) {
     chown(path, Some(uid), Some(uid)).unwrap();
     if path.is_dir() && !path.is_symlink() {
@@ -37,12 +37,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A daemon by somebody without rights, in the directory of the home, with these settings.
+    /// A daemon of an unprivileged user, in a directory of the home, with these settings.
     pub async fn new(fixture: Fixture, directory: &str, settings: &Value) -> Self {
         Self::of(fixture, directory, settings, somebody()).await
     }
 
-    /// The same by this user, or by the one of the tests.
+    /// The same as this user, or as that of the tests.
     pub async fn of(fixture: Fixture, directory: &str, settings: &Value, user: Option<u32>) -> Self {
         fixture.settings(settings);
         if let Some(user) = user {
@@ -54,7 +54,7 @@ impl Place {
         Self { fixture, client, session: session.into() }
     }
 
-    /// The state of a call of bash with these arguments; whatever is asked is refused, and counted.
+    /// The state of a `bash` call with these arguments; questions are refused and counted.
     pub async fn call(&mut self, arguments: Value, more: Value) -> (Value, Vec<Value>) {
         self.fixture.models.push(Answer::openai_calls(&[("c", "bash", arguments)]));
         self.fixture.models.push(Answer::openai_text("done"));
@@ -80,7 +80,7 @@ impl Place {
         (calls.unwrap()["state"].clone(), questions)
     }
 
-    /// The output of a line, which nobody must be asked for.
+    /// The output of a command, which must not cause a question.
     pub async fn run(&mut self, line: &str, more: Value) -> Value {
         let (state, questions) = self.call(json!({ "command": line, "description": "x", "timeout": 60_000 }), more).await;
         assert!(questions.is_empty(), "{line}: {questions:?}");
@@ -88,7 +88,7 @@ impl Place {
         state
     }
 
-    /// What the daemon says of the sandbox.
+    /// The sandbox in the daemon's report.
     pub async fn diagnosis(&mut self) -> Value {
         self.client.call("server.diagnose", json!({})).await["sandbox"].clone()
     }
@@ -97,7 +97,7 @@ impl Place {
         std::fs::read_to_string(self.fixture.path(name)).unwrap_or_default()
     }
 
-    /// Everything below the home but polytree's own, with contents, modes and times.
+    /// All files below the home except polytree's own, with contents, modes and times.
     fn tree(&self) -> Vec<String> {
         use std::os::unix::fs::MetadataExt as _;
         let mut waiting = vec![self.fixture.path("repo"), self.fixture.path("outside")];
@@ -119,12 +119,12 @@ pub fn output(state: &Value) -> &str {
     state["output"].as_str().unwrap()
 }
 
-/// Everything may be run by rules, so that the kernel alone stands in the way.
+/// Rules allow everything, so that only the kernel restricts commands.
 pub fn unguarded() -> Value {
     json!({ "agent": { "plan": { "permission": { "bash": "allow", "external_directory": "ask" } } } })
 }
 
-/// What tries to write, to read what is kept from it, to connect, or to touch what is outside. `OUT` is a directory outside.
+/// Commands that try to write, to read hidden files, to connect, or to change files outside. `OUT` is a directory outside.
 const ATTEMPTS: &str = r#"
 echo x > made
 echo x >> a.txt
@@ -221,7 +221,7 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
 
     assert!(run > 20, "only {run} have got as far as the kernel");
 
-    // And it looks as before.
+    // Everything is unchanged.
     let temporary = python("import tempfile; tempfile.TemporaryFile().write(b\"x\")");
     for line in ["cat a.txt sub/b.txt", "git log --oneline", "git status --short", &temporary] {
         let state = place.run(line, plan.clone()).await;
@@ -235,12 +235,12 @@ async fn an_agent_that_looks_writes_reads_and_connects_nothing_whatever_runs() {
     assert_eq!(output(&state), "one\ntwo\nthree\nplain\n");
 }
 
-/// Commands that can be confined are not asked for.
+/// Commands that can be confined do not cause questions.
 pub fn edits() -> Value {
     json!({ "agent": "build", "mode": "edits" })
 }
 
-/// Nothing in the words of such a line tells what it does.
+/// The effect of such a command cannot be derived from its text.
 pub fn python(code: &str) -> String {
     format!("/usr/bin/python3 -c '{code}'")
 }
@@ -313,7 +313,7 @@ async fn in_the_mode_for_edits_nothing_else_is_read_written_or_reached() {
     assert_eq!((names("outside"), names("repo/vendor")), (0, 1));
     assert!(!place.fixture.path("repo/.git/hooks/post-checkout").exists());
 
-    // What programs could be made of is put back, and that is said.
+    // Files that could execute programs are restored, and this is reported.
     let state = place.run(&python(r#"import os; os.mkdir(".polytree"); open("polytree.json", "w").write("{}")"#), edits()).await;
     assert!(output(&state).contains("put back") && output(&state).contains("polytree.json"), "{state}");
     assert!(!place.fixture.path("repo/polytree.json").exists() && !place.fixture.path("repo/.polytree").exists());
@@ -385,10 +385,10 @@ async fn a_mode_is_the_roots_and_weaker_than_what_the_user_says() {
         let (_, questions) = place.call(call(line), json!({})).await;
         assert_eq!(questions.len(), 1, "{line}");
     }
-    // A prompt's own counts for its turn alone.
+    // The mode of a prompt applies only to its turn.
     let (_, questions) = place.call(call("touch other"), json!({ "mode": "ask" })).await;
     assert_eq!(questions.len(), 1);
-    // No mode makes an agent that looks do more.
+    // No mode gives a read-only agent more permissions.
     let (state, _) = place.call(call("touch other"), json!({ "agent": "plan" })).await;
     assert_eq!(state["status"], "error");
     let refused = place.client.refused("session.create", json!({ "parentID": place.session, "mode": "ask" })).await;
@@ -399,7 +399,7 @@ async fn a_mode_is_the_roots_and_weaker_than_what_the_user_says() {
     place.run("touch third", json!({ "agent": "build" })).await;
 }
 
-/// Runs a line with fewer abilities than the machine has; gives what it prints, and what was put back after it.
+/// Runs a command with fewer abilities than the machine has; returns its output, and the files that were restored.
 async fn with_less(abilities: Abilities, worktree: &AbsPath, data: &AbsPath, line: &str) -> (String, Vec<String>) {
     let sandbox = Sandbox::new(data, &[]).with_program(env!("CARGO_BIN_EXE_polytree"));
     let place = sandbox::Place {

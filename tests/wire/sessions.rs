@@ -1,4 +1,4 @@
-//! Sessions: made, listed, changed, deleted.
+//! Sessions: create, list, change, delete.
 
 use serde_json::{Value, json};
 

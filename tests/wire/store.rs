@@ -82,7 +82,7 @@ async fn nothing_in_the_data_directory_is_for_others() {
     }
 }
 
-/// The names of what was set aside in the data directory.
+/// The names of damaged stores in the data directory.
 fn set_aside(fixture: &Fixture) -> Vec<String> {
     let names = std::fs::read_dir(fixture.path("data")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| name.contains(".damaged-")).collect();
@@ -117,7 +117,7 @@ async fn a_damaged_store_is_set_aside_and_everybody_is_told() {
     let (code, page, _) = polytree(&fixture, &["doctor"]).await;
     assert!(code == 0 && page.contains(&path), "{page}");
 
-    // A daemon within the client's own process says it there.
+    // A standalone daemon prints it in its client's process.
     assert_eq!(polytree(&fixture, &["stop"]).await.0, 0);
     std::fs::write(&store, "no store").unwrap();
     let said = run(&fixture);
@@ -131,7 +131,7 @@ async fn damage_that_is_met_later_ends_the_daemon_and_the_next_begins_anew() {
     let store = fixture.path("data/polytree.db");
     assert_eq!(polytree(&fixture, &["sessions", "list"]).await.0, 0);
     assert_eq!(polytree(&fixture, &["stop"]).await.0, 0);
-    // Too large to be looked through before anything else.
+    // Too large to be checked completely at the start.
     let fill = "PRAGMA journal_mode = DELETE;
         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 8000)
         INSERT INTO todo (session_id, data) SELECT n, printf('%.1000c', 'x') FROM number;";
@@ -162,7 +162,7 @@ async fn a_store_of_another_program_or_in_use_is_left_alone() {
     drop(holder);
     assert_eq!(polytree(&fixture, &["sessions", "list"]).await.0, 0);
 
-    // In use for longer than anybody waits, while the daemon runs.
+    // Locked for longer than the timeout, while the daemon runs.
     let holder = rusqlite::Connection::open(&store).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let mut client = Client::connect(&fixture).await;

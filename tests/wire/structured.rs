@@ -1,4 +1,4 @@
-//! Answers in JSON that satisfies a schema: given by a call or in words, told what is wrong, and given up in the end.
+//! Answers in JSON with a schema: by a tool call or as text, with retries after invalid answers, and a final failure.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn a_model_works_and_then_gives_the_answer_by_a_call() {
     fixture.models.push(gives("c2", &bern));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
-    // No switch takes the way to answer away.
+    // Disabling tools does not disable the answer.
     let params = json!({ "sessionID": session, "parts": "Which city?", "format": format(2), "tools": { "*": false, "read": true } });
     let answer = client.call("session.prompt", params).await;
     assert_eq!(answer["info"]["structured"], bern);
@@ -128,7 +128,7 @@ async fn after_all_retries_it_is_an_error_of_the_message() {
     assert!(error["data"]["message"].as_str().unwrap().contains("\"name\" is a required property"), "{error}");
     assert!(error["data"]["hint"].is_string() && answer["info"].get("structured").is_none());
     assert_eq!(bodies(&fixture).len(), 3);
-    // It is told once: what was tried again was no failure of the turn.
+    // Reported once: retried answers are not failures of the turn.
     assert_eq!(client.event_of("session.error").await["properties"]["error"], *error);
     fixture.models.push(Answer::openai_text("fine"));
     assert_eq!(text(&client.prompt(&session, "thanks").await), "fine");

@@ -1,4 +1,4 @@
-//! `symbol.find` over the wire: shapes, selectors, refusals, and edits by tools.
+//! `symbol.find`: shapes, selectors, errors, and edits by tools.
 
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ async fn what_a_tool_writes_is_found() {
     fixture.models.push(Answer::openai_calls(&[("call_1", "write", content)]));
     fixture.models.push(Answer::openai_text("done"));
     client.prompt(&session, "write it").await;
-    // The edit was announced before the turn ended, but a reader of the log may still be on its way.
+    // The edit's event precedes the end of the turn, but its subscriber may not have processed it yet.
     let found = tokio::time::timeout(std::time::Duration::from_secs(60), async {
         loop {
             let found = client.call("symbol.find", json!({ "query": "brandNew" })).await;

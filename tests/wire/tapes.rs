@@ -1,4 +1,4 @@
-//! Recordings: a session with tools, retries and failures, played again without any service, to the same transcript.
+//! Recordings: a session with tools, retries and failures is replayed without a service, with the same transcript.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::support::{
     model_server::{Answer, openai},
 };
 
-/// A transcript without what differs from one run to the next: ids, times, where it was.
+/// A transcript without values that differ between runs: ids, times, paths.
 fn renamed(value: Value, fixture: &Fixture) -> Value {
     let home = fixture.path("").to_str().unwrap().trim_end_matches('/').to_owned();
     let mut ids: Vec<String> = Vec::new();
@@ -41,7 +41,7 @@ fn walk(value: &mut Value, home: &str, ids: &mut Vec<String>) {
     }
 }
 
-/// What a client saw, deltas joined: how they were cut depends on the disk.
+/// A client's events, with joined deltas: their sizes depend on timing.
 fn joined(events: Vec<Value>) -> Vec<Value> {
     let mut joined: Vec<Value> = Vec::new();
     for event in events {
@@ -60,7 +60,7 @@ fn joined(events: Vec<Value>) -> Vec<Value> {
     joined
 }
 
-/// Three prompts: with a tool after a retry, one that breaks off, one that fails. Gives all messages and events.
+/// Three prompts: one with a tool after a retry, one that breaks off, one that fails. Returns all messages and events.
 async fn converse(client: &mut Client, fixture: &Fixture) -> (Value, Value) {
     let session = client.call("session.create", json!({ "title": "named" })).await["id"].as_str().unwrap().to_owned();
     let types = json!(["message.updated", "message.part.updated", "message.part.delta", "session.error", "session.status", "session.idle"]);
@@ -105,7 +105,7 @@ async fn a_session_plays_again_without_its_service() {
         assert_eq!(std::fs::metadata(&tape).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
-    // Another home, the same settings but for a service that is gone and a key that is not there.
+    // Another home with the same settings, but without the service and the key.
     let elsewhere = Fixture::new().await;
     let model = json!({ "limit": { "context": 100_000, "output": 4000 }, "cost": { "input": 1, "output": 2 } });
     elsewhere.settings(&json!({ "provider": { "test": {
@@ -119,7 +119,7 @@ async fn a_session_plays_again_without_its_service() {
     assert_eq!(events_again, events);
     assert!(elsewhere.models.requests().is_empty());
 
-    // A conversation that takes another turn.
+    // A different conversation.
     let session = client.session().await;
     let answer = client.prompt(&session, "What is in b.txt?").await;
     let error = &answer["info"]["error"]["data"];
@@ -132,7 +132,7 @@ async fn the_command_records_its_own_turns_and_replays_them() {
     let fixture = Fixture::new().await;
     fixture.models.push(Answer::openai_text("Recorded words."));
     fixture.models.push(Answer::openai_text("Not recorded."));
-    // One daemon for all of them: what one command asks is nothing for the others.
+    // One daemon for all commands: the options of one do not affect the others.
     let (code, out, err) = polytree(&fixture, &["run", "--title", "a", "--record", "tape.jsonl", "say something"]).await;
     assert_eq!((code, out.trim()), (0, "Recorded words."), "{err}");
     let tape = std::fs::read_to_string(fixture.path("repo/tape.jsonl")).unwrap();
@@ -162,7 +162,7 @@ async fn settings_record_everything_and_a_recording_needs_no_other_settings() {
     client.prompt(&session, "say something").await;
     client.event(|event| event["properties"]["info"]["title"] == "A title").await;
     assert!(client.end().await.success());
-    // No provider, no key: even the choice of the model comes from the recording.
+    // No provider, no key: the model comes from the recording, too.
     std::fs::write(fixture.path("config/polytree.json"), json!({ "replay": tape }).to_string()).unwrap();
     let asked = fixture.models.requests().len();
     let mut client = Client::start(&fixture);

@@ -1,4 +1,4 @@
-//! Searching text: all at once, and as it is found, through every kind of connection.
+//! Text search: complete results and streams, through all doors.
 
 use std::fmt::Write as _;
 
@@ -54,7 +54,7 @@ async fn all_at_once() {
     let with_context = client.call("text.find", json!({ "pattern": "two", "path": "a.txt", "context": 1 })).await;
     assert_eq!(with_context[2], json!({ "type": "context", "path": "a.txt", "line": 3, "text": "three" }));
     assert_eq!(client.call("text.find", json!({ "pattern": "nothing of that" })).await, json!([]));
-    // A session's directory counts as well as one that is named.
+    // By a session's directory as well as by an explicit one.
     let inner = client.call("session.create", json!({ "directory": fixture.path("repo/src/inner") })).await;
     assert_eq!(places(&client.call("text.find", json!({ "pattern": "fn", "sessionID": inner["id"] })).await), ["a.rs:1"]);
 }
@@ -119,7 +119,7 @@ async fn as_it_is_found_through_a_relay_and_without() {
         assert!(end["elapsed"].is_u64());
         items.sort_by_key(|item| (item["path"].to_string(), item["line"].as_u64()));
         assert_eq!(Value::Array(items), all);
-        // It has ended by itself: there is nothing to end.
+        // It has ended by itself, so unsubscribing does nothing.
         assert_eq!(client.call("text.unsubscribe", json!({ "subscription": subscription })).await, false);
         let subscription = client.call("text.subscribe", json!({ "pattern": "one", "limit": 7 })).await.as_u64().unwrap();
         let items = follow(&client, subscription).await;
@@ -128,7 +128,7 @@ async fn as_it_is_found_through_a_relay_and_without() {
     }
 }
 
-/// Fills a directory with so much to find that no queue holds it.
+/// Fills a directory with more matches than the queues hold.
 fn plenty(fixture: &Fixture) {
     let mut line = String::new();
     for number in 0..20 {
@@ -146,14 +146,14 @@ async fn a_slow_reader_makes_only_its_own_search_wait() {
     plenty(&fixture);
     let mut slow = Client::relay(&fixture, &[]);
     let mut other = Client::relay(&fixture, &[]);
-    // As many as one client may have: each finds megabytes, which nobody takes.
+    // As many as one client may have: each finds megabytes, which the client does not read.
     let mut raw = Vec::new();
     slow.call("server.initialize", json!({ "clientInfo": { "name": "slow" } })).await;
     slow.pause();
     for _ in 0..8 {
         raw.push(slow.send("text.subscribe", json!({ "pattern": "many", "limit": 100_000 })).await);
     }
-    // All of them wait when nothing more is put into the queue; meanwhile others are served.
+    // All wait when the queue is full; other clients are served meanwhile.
     let waiting = |diagnosis: &Value| -> u64 {
         let clients = diagnosis["clients"].as_array().unwrap();
         clients.iter().find(|client| client["name"] == "slow").and_then(|client| client["waitingBytes"].as_u64()).unwrap()
@@ -166,7 +166,7 @@ async fn a_slow_reader_makes_only_its_own_search_wait() {
     }
     let subscription = other.call("text.subscribe", json!({ "pattern": "^two$" })).await.as_u64().unwrap();
     assert_eq!(follow(&other, subscription).await.len(), 2);
-    // A search that is read goes on to its end, in order within each file.
+    // A search whose results are read continues to its end, in order within each file.
     slow.go_on();
     let first = raw.remove(0).result().await.as_u64().unwrap();
     let items = follow(&slow, first).await;
@@ -201,7 +201,7 @@ async fn too_many_open_searches_are_refused() {
 #[tokio::test]
 async fn cancelled_searches_leave_no_threads_behind() {
     let fixture = Fixture::new().await;
-    // A pattern that keeps a processor busy for minutes: from each place it must try hundreds of ends.
+    // A pattern that takes minutes: from each position it tries hundreds of ends.
     let line = format!("{}\n", "ä word and another ".repeat(50));
     for number in 0..40 {
         std::fs::write(fixture.path(&format!("repo/slow{number}")), line.repeat(2000)).unwrap();
@@ -218,7 +218,7 @@ async fn cancelled_searches_leave_no_threads_behind() {
         assert_eq!(one.answer().await["error"]["code"], -32800);
     }
     assert_eq!(client.call("text.unsubscribe", json!({ "subscription": unsubscribed })).await, true);
-    // Searches take turns, so this one is only answered when the threads of those have ended.
+    // Search slots are limited, so this one is answered only when the threads of those have ended.
     assert_eq!(places(&client.call("text.find", json!({ "pattern": "^two$" })).await), ["a.txt:2"]);
 }
 
@@ -231,7 +231,7 @@ async fn a_search_whose_daemon_dies_is_told_to_have_ended() {
     client.pause();
     let opened = client.send("text.subscribe", json!({ "pattern": "many", "limit": 100_000 })).await;
     let mut other = Client::relay(&fixture, &[]);
-    // The search is under way when something of it waits.
+    // The search is running when output of it waits.
     while !other.call("server.diagnose", json!({})).await["clients"].as_array().unwrap().iter().any(|client| client["waitingBytes"] != 0) {}
     let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
@@ -239,7 +239,7 @@ async fn a_search_whose_daemon_dies_is_told_to_have_ended() {
     let subscription = opened.result().await.as_u64().unwrap();
     let told = client.event(|told| told["subscription"] == subscription && told.get("error").is_some()).await;
     assert_eq!(told["error"]["data"]["kind"], "unavailable", "{told}");
-    // The next one goes through another daemon.
+    // The next one uses another daemon.
     let again = client.call("text.subscribe", json!({ "pattern": "^two$" })).await.as_u64().unwrap();
     assert_ne!(again, subscription);
     assert_eq!(follow(&client, again).await.len(), 2);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::support::{client::Client, fixture::Fixture};
 
-/// Sends lines to a fresh daemon, then ends the input; gives what it wrote, one line each, in order of the ids.
+/// Sends lines to a new daemon, then ends the input; returns its output, sorted by id.
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
 async fn transcript(input: &[u8]) -> Vec<u8> {
     use tokio::io::AsyncWriteExt as _;

@@ -1,4 +1,4 @@
-//! Turns of models that do not do as they should: they say nothing, never end, go in circles, or do not answer at all.
+//! Turns of misbehaving models: empty answers, endless answers, repeated calls, no answer.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::support::{
     model_server::{Answer, openai},
 };
 
-/// What a model is asked in the main conversation.
+/// The requests of the main conversation.
 fn asked(fixture: &Fixture) -> Vec<Value> {
     fixture.models.requests().into_iter().filter(|request| request.body["model"] == "main").map(|request| request.body).collect()
 }
@@ -106,7 +106,7 @@ async fn an_answer_without_a_word_is_asked_for_again_and_then_an_error() {
     let session = client.session().await;
     assert_eq!(text(&client.prompt(&session, "go").await), "fine");
     assert_eq!(asked(&fixture).len(), 3);
-    // What the empty answer has used is paid for.
+    // The usage of the empty answer counts.
     let session = client.call("session.get", json!({ "sessionID": session })).await;
     assert!(session["tokens"]["input"].as_u64().unwrap() >= 20, "{session}");
 

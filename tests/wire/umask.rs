@@ -1,4 +1,4 @@
-//! Whoever has started the daemon: what a turn makes has the mask of the client that started the turn.
+//! Files of a turn have the umask of the client that started the turn, independent of who started the daemon.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::support::{command::command, fixture::Fixture, model_server::Answer};
 
-/// The same command by a shell that sets the mask first.
+/// The same command in a shell that sets the umask first.
 #[expect(clippy::disallowed_methods, reason = "a mask is inherited from a real process")]
 fn masked(mask: &str, command: &Command) -> Command {
     let original = command.as_std();

@@ -1,4 +1,4 @@
-//! A newer client beside an older daemon: it gets the place as soon as nothing is lost by that.
+//! A newer client with an older daemon: the daemon shuts down for it as soon as nothing is lost.
 
 use polytree::{
     serve::local::{Hello, NotGreeted},
@@ -22,7 +22,7 @@ fn old(fixture: &Fixture, arguments: &[&str]) -> Command {
     command
 }
 
-/// A home in which an older daemon runs, and a client of it that is not newer.
+/// A home with an older daemon, and a client of the same version.
 async fn with_old_daemon() -> (Fixture, Client) {
     let fixture = Fixture::new().await;
     assert!(old(&fixture, &["sessions", "list"]).status().await.unwrap().success());
@@ -49,10 +49,10 @@ fn version() -> &'static str {
 async fn an_idle_one_leaves_at_once() {
     let (fixture, client) = with_old_daemon().await;
     let (code, _, err) = polytree(&fixture, &["sessions", "list"]).await;
-    assert!(code == 0 && !err.contains("serves here"), "{err}");
+    assert!(code == 0 && !err.contains("is running, but"), "{err}");
     client.ended().await;
     assert_eq!(owner(&fixture).version, version());
-    // The older ones are served by the newer one, and nobody fights.
+    // The newer daemon serves older clients, and stays.
     let newer = owner(&fixture).pid;
     assert!(old(&fixture, &["sessions", "list"]).status().await.unwrap().success());
     assert_eq!(owner(&fixture).pid, newer);
@@ -71,7 +71,7 @@ async fn a_busy_one_serves_until_its_turns_have_ended() {
     let (code, out, err) = polytree(&fixture, &["run", "newer"]).await;
     assert_eq!((code, out.as_str()), (0, "also\n"), "{err}");
     assert_eq!((owner(&fixture).pid, owner(&fixture).version.as_str()), (pid, OLD));
-    // Another prompt behind the running one is a reason to stay too.
+    // A queued prompt keeps the daemon running, too.
     fixture.models.push(Answer::openai_text("second"));
     let second = client.send("session.prompt", json!({ "sessionID": session, "parts": "and this" })).await;
     gate.notify_one();
@@ -114,12 +114,12 @@ async fn one_that_cannot_leave_serves_and_the_person_is_told() {
     let pid = server.id().unwrap();
     assert_eq!(code, 0);
     let told = format!(
-        "polytree {OLD} (process {pid}, `polytree serve`) serves here, although this is polytree {}: restart that one to use the newer version\n",
+        "polytree {OLD} (process {pid}, `polytree serve`) is running, but this is polytree {}: restart that one to use the newer version\n",
         version()
     );
     assert!(err.starts_with(&told), "{err}");
     let (_, _, err) = ended(old(&fixture, &["sessions", "list"]).output().await.unwrap());
-    assert!(!err.contains("serves here"), "{err}");
+    assert!(!err.contains("is running, but"), "{err}");
     assert!(server.try_wait().unwrap().is_none());
 }
 

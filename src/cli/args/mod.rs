@@ -85,10 +85,10 @@ pub struct Args {
 }
 
 impl Args {
-    /// The absolute path of `--directory`, or of `process`, in which the process was started.
+    /// The absolute path of `--directory`, or of `process`, the directory in which the process was started.
     ///
     /// # Errors
-    /// When it is not there or not a directory.
+    /// If it does not exist or is not a directory.
     pub fn directory(&self, process: &Path) -> Result<AbsPath, Failure> {
         let given = self.directory.as_deref().unwrap_or(Path::new("."));
         let path = AbsPath::new(process).map(|process| process.join(given)).filter(|path| path.as_path().is_dir());
@@ -107,7 +107,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The word that the log's filter knows.
+    /// The level's name in the log filter.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl LogLevel {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Commands that ask a daemon.
+    /// Commands that use a daemon.
     #[command(flatten)]
     Client(ClientCommand),
     /// Run the daemon in the foreground
@@ -148,7 +148,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether exchanges with models are recorded or replayed, for the commands that can cause some.
+    /// The options to record or replay exchanges with models, for commands that have them.
     #[must_use]
     pub fn recording(&self) -> Option<&RecordingArgs> {
         match self {
@@ -160,7 +160,7 @@ impl Command {
     }
 }
 
-/// Commands that ask a daemon.
+/// Commands that use a daemon.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
     /// Ask the agent something in this directory and watch it work
@@ -178,7 +178,7 @@ pub enum ClientCommand {
     Models(ModelsArgs),
     /// Store, list and remove the keys of model services
     ///
-    /// A key in the settings comes first, then one in the environment, then the stored one. Stored keys stand in a file of the
+    /// A key in the settings comes first, then one in the environment, then the stored one. Stored keys are in a file of the
     /// data directory that only you can read.
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -444,7 +444,7 @@ pub enum Shell {
 /// Parses a command line.
 ///
 /// # Errors
-/// For `--help`, `--version` and what is not understood: what to print, and the exit code.
+/// For `--help`, `--version` and usage errors: the text to print, and the exit code.
 pub(super) fn read(typed: Vec<OsString>) -> Result<Args, clap::Error> {
     Args::try_parse_from(&typed).map_err(|error| match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
         (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => unknown_command(word, &typed),
@@ -452,7 +452,7 @@ pub(super) fn read(typed: Vec<OsString>) -> Result<Args, clap::Error> {
     })
 }
 
-/// Names the command that may have been meant; a word that is like none is taken for the first of a question.
+/// Suggests a similar command; if there is none, suggests `run` with the words as a question.
 fn unknown_command(word: &str, typed: &[OsString]) -> clap::Error {
     let mut command = Args::command();
     command.build();
@@ -486,7 +486,7 @@ pub fn completions(shell: Shell) -> Vec<u8> {
         Shell::Zsh => clap_complete::Shell::Zsh,
         Shell::Fish => clap_complete::Shell::Fish,
     };
-    // The generator panics where it cannot write, so it writes to memory.
+    // The generator panics if it cannot write, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "polytree", &mut script);
     script

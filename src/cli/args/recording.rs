@@ -1,5 +1,5 @@
-//! The options `--record` and `--replay`. They reach the daemon as environment variables of the client, as its keys do,
-//! so that they count for the turns of this client alone.
+//! The options `--record` and `--replay`. They are passed to the daemon as environment variables of the client, like its
+//! keys, so that they apply only to the turns of this client.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// Whether exchanges with models are recorded or replayed.
+/// The options to record or replay exchanges with models.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub struct RecordingArgs {
     /// Append every exchange with a model to this file, without keys, for --replay

@@ -1,4 +1,4 @@
-//! Command lines as people type them.
+//! Typical command lines.
 
 use super::*;
 use crate::provider::{RECORD, REPLAY, REPLAY_TIMED};

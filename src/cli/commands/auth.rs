@@ -1,5 +1,5 @@
-//! `polytree auth`: stores the key of a service, typed unseen or given by a pipe; lists where keys come from; removes one.
-//! A key is never shown, and no longer kept than it takes to hand it over.
+//! `polytree auth`: stores the key of a service, typed without echo or read from a pipe; lists the origins of keys; removes
+//! one. A key is never shown, and kept only until it is sent.
 
 use polytree_protocol::{
     auth::{AuthEntry, AuthKind, AuthListParams, AuthRemoveParams, AuthSetParams, KeyPlace, KeyText},
@@ -25,7 +25,7 @@ use crate::{
 /// Runs the command.
 ///
 /// # Errors
-/// What was typed cannot be done, or what the daemon answers.
+/// Usage errors, and errors of the daemon.
 pub async fn run(
     command: AuthCommand,
     daemon: &Daemon,
@@ -65,7 +65,7 @@ async fn login(
     let name = sanitize::line(&provider.name);
     let key = key(&name, screen, input).await?;
     daemon.request::<AuthSet>(&AuthSetParams { provider_id: id.clone(), kind: AuthKind::Api, key, ..AuthSetParams::default() }).await?;
-    screen.styled(&format!("{} the key for {name}; it counts from the next prompt on\n", paint(GOOD, "stored")))?;
+    screen.styled(&format!("{} the key for {name}; it is used from the next prompt on\n", paint(GOOD, "stored")))?;
     if let Some(other) = entries(daemon, directory).await?.iter().find(|entry| entry.provider_id == id).and_then(|entry| entry.keys.first())
         && other.source != KeySource::Stored
     {
@@ -74,7 +74,7 @@ async fn login(
     Ok(Exit::Done)
 }
 
-/// The provider, where none was named.
+/// The provider, if none was named.
 async fn asked(providers: &[Provider], screen: &mut Screen, input: &mut Input) -> Result<String, Failure> {
     let Some(typed) = input.typed.as_mut().filter(|_| screen.can_ask() && matches!(input.piped, Piped::Nothing)) else {
         return Err(Failure::Usage("name the provider, such as `polytree auth login anthropic`; `polytree models` lists them".to_owned()));
@@ -105,16 +105,16 @@ async fn key(name: &str, screen: &mut Screen, input: &mut Input) -> Result<KeyTe
 }
 
 async fn typed_key(name: &str, screen: &mut Screen, input: &mut Input) -> Result<String, Failure> {
-    let nowhere = || Failure::Usage("there is no terminal to type the key at: give it by a pipe".to_owned());
+    let nowhere = || Failure::Usage("there is no terminal to type the key at; use a pipe".to_owned());
     let typed = input.typed.as_mut().filter(|_| screen.can_ask()).ok_or_else(nowhere)?;
-    // An interrupt must not leave a terminal behind that shows nothing.
+    // An interrupt must not leave a terminal without echo.
     input.interrupts.listen();
     let hidden = typed.hide().ok_or_else(nowhere)?;
     typed.ready().await;
     screen.status_piece(&format!("{} Key for {name} (it is not shown): ", paint(STRONG, "?")));
     let line = tokio::select! {
         line = typed.line() => line,
-        // The terminal shows again what is typed, whatever way this ends.
+        // Restores the terminal in any case.
         () = input.interrupts.next() => None,
     };
     drop(hidden);
@@ -145,7 +145,7 @@ async fn logout(given: Option<String>, daemon: &Daemon, screen: &mut Screen, dir
         }
     };
     if !daemon.request::<AuthRemove>(&AuthRemoveParams { provider_id: id.clone(), ..AuthRemoveParams::default() }).await? {
-        let hint = "`polytree auth list` tells where keys come from".to_owned();
+        let hint = "`polytree auth list` shows where keys come from".to_owned();
         return Err(Failure::Failed(format!("no key is stored for `{}`", sanitize::line(&id)), Some(hint)));
     }
     screen.styled(&format!("removed the stored key for {}\n", sanitize::line(&id)))?;

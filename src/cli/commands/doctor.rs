@@ -1,4 +1,5 @@
-//! `polytree doctor`: how the daemon is, or what can be told where none runs, and what is worth doing. Starts nothing.
+//! `polytree doctor`: the state of the daemon, or of the machine where none runs, and what to do about problems. Starts
+//! nothing.
 
 use std::time::Duration;
 
@@ -22,30 +23,25 @@ use crate::{
     tool::context::Environment,
 };
 
-/// A daemon answers within a second; one that takes this long is ill.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The daemon of a data directory, as it was found.
 pub enum Running {
-    /// It listens.
     Daemon(Daemon),
-    /// Somebody owns the directory and does not serve us, for this reason.
+    /// A process owns the directory and does not answer, for this reason.
     Silent(Option<Owner>, String),
-    /// Nobody owns it.
+    /// The directory has no owner.
     Nobody,
 }
 
-/// Where to look, and with which variables.
 pub struct DoctorContext<'a> {
-    /// The places of the daemon.
     pub places: &'a Places,
-    /// The variables of the process.
     pub environment: &'a Environment,
-    /// The directory whose settings are looked at.
+    /// The directory whose settings are checked.
     pub directory: &'a AbsPath,
 }
 
-/// Runs the command. [`Exit::Failed`] when something does not work.
+/// Runs the command; returns [`Exit::Failed`] if there is an advice of severity `error`.
 pub async fn doctor(args: &DoctorArgs, running: Running, context: DoctorContext<'_>, screen: &mut Screen) -> Exit {
     let report = examine(running, &context).await;
     match show(args, &report, screen) {
@@ -68,7 +64,7 @@ async fn examine(running: Running, context: &DoctorContext<'_>) -> Diagnosis {
             Ok(report) => return report,
             Err(problem) => match Ownership::lock_state(context.places.data.as_path()) {
                 LockState::Owned(owner) => Some(holder(owner, problem)),
-                // It has gone meanwhile.
+                // It has exited meanwhile.
                 LockState::Free(_) => None,
             },
         },
@@ -76,7 +72,6 @@ async fn examine(running: Running, context: &DoctorContext<'_>) -> Diagnosis {
     offline::look(context.places, context.environment, holder).await
 }
 
-/// Who owns the directory and could not tell how it is.
 fn holder(owner: Option<Owner>, problem: String) -> DiagnosisHolder {
     let (pid, version) = owner.map_or_else(Default::default, |owner| (owner.pid, owner.version));
     DiagnosisHolder { pid, version, problem }
@@ -88,12 +83,10 @@ async fn ask(daemon: &Daemon, directory: &AbsPath) -> Result<Diagnosis, String> 
         Ok(answer) => answer.map_err(|failure| failure.to_string())?,
         Err(_) => return Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
     };
-    for found in advice::newer_client(&report, version()) {
-        if report.advice.iter().all(|advice| advice.id != found.id) {
-            report.advice.push(found);
-        }
+    if let Some(found) = advice::newer_client(&report, version()).filter(|found| report.advice.iter().all(|advice| advice.id != found.id)) {
+        report.advice.push(found);
+        report.advice.sort_by_key(|advice| advice.severity);
     }
-    report.advice.sort_by_key(|advice| advice.severity);
     Ok(report)
 }
 

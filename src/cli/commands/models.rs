@@ -1,4 +1,4 @@
-//! `polytree models`: which models can be used, what they cost and can, and what is missing for the others.
+//! `polytree models`: lists usable models with prices and abilities, and what is missing for the others.
 
 use polytree_protocol::{
     methods::{ModelRefresh, ProviderList},
@@ -23,7 +23,7 @@ use crate::{
 /// Runs the command.
 ///
 /// # Errors
-/// What the daemon answers.
+/// Errors of the daemon.
 pub async fn run(args: ModelsArgs, daemon: &Daemon, screen: &mut Screen, directory: &AbsPath) -> Result<Exit, Failure> {
     let here = Some(directory.to_string());
     if args.refresh {
@@ -90,7 +90,7 @@ fn lines(found: &ProviderListResult, all: bool) -> Vec<serde_json::Value> {
 
 fn page(found: &ProviderListResult, all: bool) -> String {
     let shown: Vec<_> = sorted(found).into_iter().map(|(provider, connected)| (provider, connected, connected || all)).collect();
-    // One table of all models, so that its columns line up over all providers.
+    // One table for all models, so that the columns are aligned over all providers.
     let models = shown
         .iter()
         .filter(|(.., open)| *open)
@@ -118,7 +118,7 @@ fn page(found: &ProviderListResult, all: bool) -> String {
     text
 }
 
-/// What connects a provider.
+/// How a provider can be connected.
 fn by(provider: &Provider) -> &'static str {
     match provider.key {
         Some(KeySource::Settings) => " by the key in the settings",
@@ -128,7 +128,7 @@ fn by(provider: &Provider) -> &'static str {
     }
 }
 
-/// Where names, limits and prices come from.
+/// The origin of names, limits and prices.
 fn origin(found: &ProviderListResult) -> String {
     let as_of = sanitize::line(&found.catalog.as_of);
     match (found.catalog.source, &found.catalog.url) {
@@ -140,7 +140,7 @@ fn origin(found: &ProviderListResult) -> String {
     }
 }
 
-/// Whether a prompt that names no model uses it.
+/// Whether it is the default model.
 fn is_used(found: &ProviderListResult, provider: &Provider, id: &str) -> bool {
     found.used.as_ref().is_some_and(|used| used.provider_id == provider.id && used.model_id == id)
 }

@@ -26,7 +26,7 @@ use crate::{
 /// Runs the command.
 ///
 /// # Errors
-/// What the daemon answers; what cannot be done without a terminal.
+/// Errors of the daemon, and questions without a terminal.
 pub async fn run(
     command: SessionsCommand,
     daemon: &Daemon,
@@ -67,7 +67,7 @@ async fn list(args: SessionsListArgs, daemon: &Daemon, screen: &mut Screen, dire
         return Ok(Exit::Done);
     }
     let now = now_ms();
-    // The places of others are of interest only when there are others.
+    // Directories are shown only if there are several.
     let with_place = args.all || sessions.iter().any(|session| session.directory != directory.to_string());
     let rows: Vec<Vec<String>> = sessions.iter().map(|session| row(session, with_place, now)).collect();
     screen.styled(&table::render(&rows))?;
@@ -120,7 +120,7 @@ async fn fork(args: SessionsForkArgs, daemon: &Daemon, screen: &mut Screen) -> R
 
 async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, input: &mut Input) -> Result<Exit, Failure> {
     let mut sessions = Vec::new();
-    // All of them are looked at before the first is gone.
+    // All are checked before the first one is deleted.
     for id in args.sessions {
         if sessions.iter().any(|known: &Session| known.id == id) {
             continue;
@@ -154,7 +154,7 @@ async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, 
             .await
         {
             Ok(_) => screen.styled(&format!("deleted {}  {}\n", session.id, sanitize::line(&session.title)))?,
-            // A child goes with its parent.
+            // A child is deleted with its parent.
             Err(Failure::Refused(error)) if error.kind() == Some("not_found") => {}
             Err(failure) => {
                 screen.status(&failure.shown());

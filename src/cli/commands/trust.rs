@@ -1,4 +1,4 @@
-//! `polytree trust`: lets the agent use the files in a project that can make it run things; shows them; takes it back.
+//! `polytree trust`: trusts the files of a project that can make the agent run commands; lists them; removes the trust.
 
 use polytree_protocol::{
     daemon::PathGetParams,
@@ -19,22 +19,22 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// The most lines of one file.
+/// The limit of shown lines of a file.
 const MAX_LINES: usize = 200;
-/// The most bytes of one file.
+/// The limit of shown bytes of a file.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// Runs the command.
 ///
 /// # Errors
-/// What the daemon answers.
+/// Errors of the daemon.
 pub async fn run(args: TrustArgs, daemon: &Daemon, screen: &mut Screen, directory: &AbsPath) -> Result<Exit, Failure> {
     let here = Some(directory.to_string());
     let before =
         daemon.request::<ProjectCurrent>(&ProjectCurrentParams { directory: here.clone(), ..ProjectCurrentParams::default() }).await?;
     if args.list {
         let paths = daemon.request::<PathGet>(&PathGetParams { directory: here, ..PathGetParams::default() }).await?;
-        // Files are named from the top of the checkout in use.
+        // Paths are relative to the top of the checkout.
         let top = AbsPath::new(&paths.worktree).unwrap_or_else(|| directory.clone());
         screen.styled(&listing(&before, &top))?;
         return Ok(Exit::Done);
@@ -75,7 +75,7 @@ fn listing(project: &Project, top: &AbsPath) -> String {
 fn content(path: &AbsPath) -> String {
     let length = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
-        Ok(_) => return paint(BAD, "    is no file") + "\n",
+        Ok(_) => return paint(BAD, "    is not a file") + "\n",
         Err(error) => return paint(BAD, &format!("    {error}")) + "\n",
     };
     if length > MAX_BYTES {

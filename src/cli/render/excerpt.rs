@@ -1,5 +1,5 @@
-//! The output of a command as far as it is shown: its first lines at once, its last lines when it has ended, because
-//! that is where failures stand. Keeps no more than it shows.
+//! An excerpt of a command's output: the first lines immediately, and the last lines, which usually contain errors, at its
+//! end. Keeps only what is shown.
 
 use std::collections::VecDeque;
 
@@ -9,31 +9,31 @@ use super::{
 };
 use crate::stdx::text::prefix;
 
-/// How many lines from the beginning are shown.
-const FIRST: usize = 5;
-/// How many lines from the end are shown.
-const LAST: usize = 15;
-/// The most bytes of a line.
-const MAX_LINE_LENGTH: usize = 2000;
+/// The number of first lines.
+const FIRST_LINES: usize = 5;
+/// The number of last lines.
+const LAST_LINES: usize = 15;
+/// The limit of bytes of a line.
+const MAX_LINE_BYTES: usize = 2000;
 
-/// Takes an output in pieces and gives styled lines.
+/// Takes an output in chunks and returns styled lines.
 #[derive(Debug, Default)]
 pub struct Excerpt {
     cleaner: Sanitizer,
-    /// What stands after the last line end.
+    /// The text after the last line end.
     open: String,
     lines: usize,
     last: VecDeque<String>,
 }
 
 impl Excerpt {
-    /// The lines that can be shown after the next piece.
+    /// The lines that can be shown after the next chunk.
     pub fn push(&mut self, text: &str) -> Vec<String> {
         let clean = self.cleaner.push(text);
         let mut shown = Vec::new();
         for piece in clean.split_inclusive('\n') {
             let line = piece.strip_suffix('\n');
-            let room = MAX_LINE_LENGTH.saturating_sub(self.open.len());
+            let room = MAX_LINE_BYTES.saturating_sub(self.open.len());
             self.open.push_str(prefix(line.unwrap_or(piece), room));
             if line.is_some() {
                 shown.extend(self.end_line());
@@ -42,13 +42,13 @@ impl Excerpt {
         shown
     }
 
-    /// The rest, when the output has ended; the next piece begins a new one.
+    /// The rest at the end of the output; the next chunk begins a new one.
     pub fn finish(&mut self) -> Vec<String> {
         let mut shown = Vec::new();
         if !self.open.is_empty() {
             shown.extend(self.end_line());
         }
-        let hidden = self.lines.saturating_sub(FIRST + self.last.len());
+        let hidden = self.lines.saturating_sub(FIRST_LINES + self.last.len());
         if hidden > 0 {
             let lines = if hidden == 1 { "line" } else { "lines" };
             shown.push(paint(FAINT, &format!("  … {hidden} more {lines}")));
@@ -61,10 +61,10 @@ impl Excerpt {
     fn end_line(&mut self) -> Option<String> {
         self.lines += 1;
         let line = std::mem::take(&mut self.open);
-        if self.lines <= FIRST {
+        if self.lines <= FIRST_LINES {
             return Some(styled(&line));
         }
-        if self.last.len() == LAST {
+        if self.last.len() == LAST_LINES {
             self.last.pop_front();
         }
         self.last.push_back(line);
@@ -113,10 +113,10 @@ mod tests {
         for _ in 0..20_000 {
             excerpt.push(&"x".repeat(100));
         }
-        assert!(excerpt.open.len() <= MAX_LINE_LENGTH);
+        assert!(excerpt.open.len() <= MAX_LINE_BYTES);
         excerpt.push(&"a\n".repeat(1_000_000));
-        assert!(excerpt.last.len() == LAST);
-        // Quadratic, this takes minutes.
+        assert!(excerpt.last.len() == LAST_LINES);
+        // Takes minutes with quadratic time.
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

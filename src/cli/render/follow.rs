@@ -1,4 +1,4 @@
-//! One prompt as its events tell of it: when its turn begins and ends, what it used, how it ended. Pure.
+//! Follows a prompt through its events: when its turn begins and ends, what it used, and its outcome. Pure.
 
 use polytree_protocol::{
     events::EventPayload,
@@ -6,16 +6,16 @@ use polytree_protocol::{
     message::{AssistantMessage, Message, MessageError, MessageErrorName, PromptState, Tokens},
 };
 
-/// How far a prompt is.
+/// The state of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It is not stored yet.
+    /// Not stored yet.
     Sent,
-    /// It waits for the turn of another prompt.
+    /// Queued behind the turn of another prompt.
     Queued,
     /// Its turn runs.
     Running,
-    /// Its turn has ended, or it was taken out of the queue.
+    /// Its turn has ended, or it was removed from the queue.
     Ended,
     /// Its session was deleted.
     Deleted,
@@ -24,24 +24,22 @@ pub enum Stage {
 /// Follows one prompt.
 #[derive(Debug)]
 pub struct Follow {
-    /// The session.
     pub session: SessionId,
-    /// The prompt.
     pub prompt: MessageId,
-    /// How far it is.
+    /// Its state.
     pub stage: Stage,
     asked: i64,
     answers: Vec<AssistantMessage>,
 }
 
 impl Follow {
-    /// Before the prompt is sent.
+    /// The initial state, before the prompt is sent.
     #[must_use]
     pub fn new(session: SessionId, prompt: MessageId) -> Self {
         Self { session, prompt, stage: Stage::Sent, asked: 0, answers: Vec::new() }
     }
 
-    /// Notes an event. They must come in their order.
+    /// Processes an event. Events must be in order.
     pub fn note(&mut self, event: &EventPayload) {
         match event {
             EventPayload::MessageUpdated(updated) => match &updated.info {
@@ -59,12 +57,12 @@ impl Follow {
                 _ => {}
             },
             EventPayload::SessionQueueUpdated(queue) if queue.session_id == self.session => match self.stage {
-                // It is told of as waiting in the same breath in which it is stored, before anything of its turn.
+                // The event that it is queued is committed with the prompt, before any event of its turn.
                 Stage::Running if queue.queue.contains(&self.prompt) && self.answers.is_empty() => self.stage = Stage::Queued,
                 Stage::Queued if !queue.queue.contains(&self.prompt) => self.stage = Stage::Running,
                 _ => {}
             },
-            // One of these also ends every turn before ours.
+            // One of these also ends each earlier turn.
             EventPayload::SessionIdle(idle) if idle.session_id == self.session && self.stage == Stage::Running => self.stage = Stage::Ended,
             EventPayload::SessionDeleted(deleted) if deleted.info.id == self.session => self.stage = Stage::Deleted,
             _ => {}
@@ -83,26 +81,26 @@ impl Follow {
         self.answers.last()
     }
 
-    /// How many model calls there were.
+    /// The number of model calls.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.answers.len()
     }
 
-    /// How the turn failed. An answer that was tried again does not count.
+    /// The error of the turn, without those of retried answers.
     #[must_use]
     pub fn error(&self) -> Option<&MessageError> {
         self.last()?.error.as_ref()
     }
 
-    /// Whether somebody ended the turn.
+    /// Whether the turn was aborted.
     #[must_use]
     pub fn was_aborted(&self) -> bool {
         self.error().is_some_and(|error| error.name == MessageErrorName::MessageAbortedError)
             || (self.stage == Stage::Ended && self.answers.is_empty())
     }
 
-    /// What the turn used, fact by fact; `None` when no model was called.
+    /// The usage of the turn as a list of facts; `None` if no model was called.
     #[must_use]
     pub fn usage(&self) -> Option<Vec<String>> {
         let last = self.last()?;
@@ -137,7 +135,7 @@ impl Follow {
     }
 }
 
-/// A number as people read it: `1,234,567`.
+/// A number with separators: `1,234,567`.
 #[must_use]
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

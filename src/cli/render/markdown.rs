@@ -1,6 +1,6 @@
-//! Markdown for a terminal, while it is being written. Text is shown as soon as it is certain what it is: a line waits
-//! only where its beginning or a marker in it could still mean two things. Nothing is lost or moved: what is dropped
-//! are the markers of what is shown by style, and only when both ends of them have been seen.
+//! Streaming Markdown for a terminal. Text is shown as soon as its meaning is certain: a line is held back only while its
+//! beginning or a marker in it is ambiguous. Text is never lost or moved; only markers that are shown as styles are
+//! removed, and only once both ends of a pair are known.
 
 use anstyle::Style;
 
@@ -11,54 +11,54 @@ use super::{
     style::{CODE, FAINT, STRONG, paint},
 };
 
-/// An undecided line longer than this is taken as it stands.
-const LONGEST_WAIT: usize = 4 * 1024;
-/// A marker that has not found its partner after so many bytes of an unfinished line is none.
-const LONGEST_MARKUP: usize = 1024;
-/// A table with more rows is shown in parts.
+/// The limit of bytes of an ambiguous line; a longer one is shown as plain text.
+const MAX_HELD_BYTES: usize = 4 * 1024;
+/// The limit of bytes between a marker and its partner in an incomplete line.
+const MAX_MARKUP_BYTES: usize = 1024;
+/// Larger tables are shown in parts.
 const MAX_ROWS: usize = 1000;
-/// The most quotes within quotes; further markers are text.
+/// The limit of nested quotes; further markers are text.
 const MAX_QUOTE_DEPTH: usize = 8;
 
-/// Renders one text that comes in pieces. Gives styled text; control characters of the source are gone.
+/// Renders a text that arrives in chunks. Returns styled text without the source's control characters.
 #[derive(Debug, Default)]
 pub struct Markdown {
     sanitizer: Sanitizer,
     pending: String,
     place: Place,
-    /// Inside a list deep indentation is no code.
+    /// Inside a list, where deep indentation is not code.
     in_list: bool,
-    /// The rows of a table whose end was not seen yet.
+    /// The rows of a table without its end so far.
     rows: Vec<String>,
-    /// The columns of the terminal, where tables are to fit into them.
+    /// The width for tables, if they must fit.
     width: Option<usize>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 enum Place {
-    /// The kind of the line is not known yet.
+    /// At the start of a line of unknown kind.
     #[default]
     LineStart,
     /// In a line of text.
     Line { style: Style, previous: Option<char> },
-    /// In a line that is shown as it is.
+    /// In a line that is shown unchanged.
     Verbatim { style: Style },
     /// At the start of a line of a code block.
     Fence(Fence),
-    /// In such a line.
+    /// In a line of a code block.
     FenceLine(Fence),
 }
 
-/// A code block, whose end is at least so many of the marker.
+/// A code block; its end has at least this number of markers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Fence {
     marker: char,
     length: usize,
-    /// In how many quotes it stands.
+    /// The depth of quotes around it.
     quotes: usize,
 }
 
-/// What a line is, and how many bytes of its beginning say so.
+/// The kind of a line, and the length of its marker.
 #[derive(Debug, PartialEq)]
 enum Kind {
     Text,
@@ -74,20 +74,20 @@ enum Kind {
 }
 
 impl Markdown {
-    /// For a terminal with so many columns.
+    /// For a terminal of this width.
     #[must_use]
     pub fn new(width: usize) -> Self {
         Self { width: Some(width), ..Self::default() }
     }
 
-    /// What can be shown after the next piece.
+    /// The text that can be shown after the next chunk.
     pub fn push(&mut self, text: &str) -> String {
         let clean = self.sanitizer.push(text);
         self.pending.push_str(&clean);
         self.advance(false)
     }
 
-    /// The rest, at the end of the text; the next piece begins a new one.
+    /// The rest at the end of the text; the next chunk begins a new one.
     pub fn finish(&mut self) -> String {
         let ends_line = self.pending.is_empty();
         let mut rest = self.advance(true);
@@ -107,11 +107,11 @@ impl Markdown {
         while !rest.is_empty() {
             let newline = rest.find('\n');
             let line = &rest[..newline.unwrap_or(rest.len())];
-            let ended = newline.is_some() || last || line.len() > LONGEST_WAIT;
+            let ended = newline.is_some() || last || line.len() > MAX_HELD_BYTES;
             let Some(consumed) = self.step(line, ended, &mut shown) else { break };
             let line_is_done = consumed == line.len() && newline.is_some();
             rest = &rest[consumed + usize::from(line_is_done)..];
-            // Of some lines nothing is shown, not even their end.
+            // Some lines are not shown at all.
             if line_is_done && self.is_in_line() {
                 shown.push('\n');
                 self.place = match self.place {
@@ -128,13 +128,13 @@ impl Markdown {
         matches!(self.place, Place::Line { .. } | Place::Verbatim { .. } | Place::FenceLine(_))
     }
 
-    /// Shows what is certain of the line, of which `ended` tells that nothing more comes. Gives the bytes that are
-    /// dealt with; `None` when more must be seen first.
+    /// Shows the certain part of the line; `ended` if it is complete. Returns the number of processed bytes; `None` if more
+    /// input is needed.
     fn step(&mut self, line: &str, ended: bool, shown: &mut String) -> Option<usize> {
         match self.place {
             Place::LineStart => self.start(line, ended, shown),
             Place::Line { style, previous } => {
-                let Scan { output, consumed, previous } = inline::scan(line, ended || line.len() > LONGEST_MARKUP, style, previous);
+                let Scan { output, consumed, previous } = inline::scan(line, ended || line.len() > MAX_MARKUP_BYTES, style, previous);
                 shown.push_str(&output);
                 self.place = Place::Line { style, previous };
                 (consumed > 0 || line.is_empty()).then_some(consumed)
@@ -157,7 +157,7 @@ impl Markdown {
         for _ in 0..fence.quotes {
             match classify(&line[skip..], ended, self.in_list)? {
                 Kind::Quote { skip: more } => skip += more,
-                // The quote has ended, and the block with it.
+                // The block ends with its quote.
                 _ => {
                     self.place = Place::LineStart;
                     return self.start(line, ended, shown);
@@ -189,7 +189,7 @@ impl Markdown {
                 kind => break kind,
             }
         };
-        if kind == Kind::Table && quotes == 0 && line.len() <= LONGEST_WAIT {
+        if kind == Kind::Table && quotes == 0 && line.len() <= MAX_HELD_BYTES {
             if !ended {
                 return None;
             }
@@ -257,13 +257,13 @@ impl Markdown {
         Some(at + skip)
     }
 
-    /// The table whose rows have come so far, if any have.
+    /// Renders the collected rows of a table, if there are any.
     fn end_table(&mut self) -> String {
         table::render(&std::mem::take(&mut self.rows), self.width)
     }
 }
 
-/// What a line is; `None` while that is not certain.
+/// The kind of a line; `None` while it is ambiguous.
 fn classify(line: &str, ended: bool, in_list: bool) -> Option<Kind> {
     let trimmed = line.trim_start();
     let indent = line.len() - trimmed.len();
@@ -285,7 +285,7 @@ fn classify(line: &str, ended: bool, in_list: bool) -> Option<Kind> {
     match first {
         '`' | '~' => match run {
             0..3 => (!open).then_some(Kind::Text),
-            // The label may tell that it is none.
+            // The info string may show that it is not a fence.
             _ if !ended => None,
             _ if trimmed[run..].contains('`') => Some(Kind::Text),
             length => Some(Kind::Fence { marker: first, length }),

@@ -1,7 +1,6 @@
-//! Emphasis, code and links within one line of Markdown. Stricter than the standard where the standard would take
-//! stars out of arithmetic, globs or pointers: a marker counts only with its partner, on the same line, around a text
-//! that begins and ends with something to see, and not in the middle of a word. Underscores are never markers. The time
-//! is linear in the length of the text, whatever stands in it.
+//! Emphasis, code and links within a line of Markdown. Stricter than CommonMark, which would remove stars from arithmetic,
+//! globs or pointers: a marker counts only with its partner on the same line, around a text without white space at its
+//! ends, and not within a word. Underscores are never markers. The time is linear in the length of the text.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -9,23 +8,23 @@ use anstyle::Style;
 
 use super::style::{CODE, FAINT};
 
-/// How far a line could be shown.
+/// The part of a line that can be shown.
 pub struct Scan {
-    /// What can be shown.
+    /// The styled text.
     pub output: String,
-    /// How many bytes of the line that covers.
+    /// The number of bytes of the line that it covers.
     pub consumed: usize,
-    /// The last character of those.
+    /// The last character of them.
     pub previous: Option<char>,
 }
 
-/// Shows as much of the text as is certain; all of it when it has `ended`.
+/// Shows the certain part of the text; all of it if it has `ended`.
 #[must_use]
 pub fn scan(text: &str, ended: bool, style: Style, previous: Option<char>) -> Scan {
     let (tokens, certain) = Tokenizer::new(text, ended).run(previous);
     let line = Line { text, closers: closers(&tokens), tokens };
     let mut output = String::with_capacity(certain + 16);
-    // A marker that may still find its partner keeps back everything behind it.
+    // A marker without a partner so far holds back everything after it.
     let open = line.tokens.iter().enumerate();
     let mut next = 0;
     let mut end = line.tokens.len();
@@ -47,7 +46,7 @@ pub fn scan(text: &str, ended: bool, style: Style, previous: Option<char>) -> Sc
     Scan { output, consumed, previous: text[..consumed].chars().next_back().or(previous) }
 }
 
-/// A piece of the text.
+/// A token of the text.
 struct Token {
     from: usize,
     to: usize,
@@ -56,15 +55,15 @@ struct Token {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Shown as it is.
+    /// Plain text.
     Plain,
-    /// A backslash and what it makes ordinary.
+    /// A backslash and the character that it escapes.
     Escape,
-    /// Code between markers of that length.
+    /// Code between markers of this length.
     Code(usize),
-    /// `[text](address)`, its text ending at that byte.
+    /// `[text](address)`; the text ends at this byte.
     Link(usize),
-    /// A marker of emphasis. At most one of these kinds is open within another of the same kind.
+    /// A marker of emphasis. Emphasis of one kind is not nested.
     Run { emphasis: usize, opens: bool, closes: bool },
 }
 
@@ -88,7 +87,7 @@ fn emphasised(style: Style, emphasis: usize) -> Style {
     }
 }
 
-/// For each token that opens an emphasis, the first one behind it that closes the same.
+/// For each opening token, the first token after it that closes it.
 fn closers(tokens: &[Token]) -> Vec<Option<usize>> {
     let mut found = vec![None; tokens.len()];
     let mut next = [None; EMPHASES];
@@ -110,10 +109,10 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Shows the tokens of a range. Nested no deeper than there are kinds of emphasis: a kind does not stand in itself.
+    /// Shows the tokens of a range. Recursion is limited by the number of kinds, because a kind is not nested in itself.
     fn render(&self, from: usize, to: usize, style: Style, output: &mut String) {
         let mut index = from;
-        // What is shown as it is, in one piece.
+        // Plain text, in one piece.
         let mut literal = self.tokens.get(from).map_or(0, |token| token.from);
         while index < to {
             let token = &self.tokens[index];
@@ -147,26 +146,25 @@ impl Line<'_> {
     }
 }
 
-/// Cuts a text into tokens, from left to right. What was looked for in vain, or found far away, is not looked for again.
+/// Splits a text into tokens, from left to right. Remembers the results of searches, so that the time is linear.
 struct Tokenizer<'a> {
     text: &'a str,
     ended: bool,
-    /// The runs of backticks by their length, the last first.
+    /// The runs of backticks by length, the last first.
     ticks: HashMap<usize, Vec<usize>>,
-    /// The next closing bracket, as far as it was looked for.
+    /// The next closing bracket, if it was searched.
     close: Option<usize>,
-    /// What stands behind a closing bracket.
+    /// The text after a closing bracket.
     address: Option<(usize, Address)>,
 }
 
-/// What stands behind a closing bracket.
+/// The text after a closing bracket.
 #[derive(Clone, Copy)]
 enum Address {
     /// An address; the link ends before this byte.
     End(usize),
-    /// None.
     Missing,
-    /// More must be seen.
+    /// More input is needed.
     Unknown,
 }
 
@@ -177,7 +175,7 @@ impl<'a> Tokenizer<'a> {
         while let Some(found) = text[at..].find('`') {
             let run = run_length(&text[at + found..], b'`');
             at += found + run;
-            // A marker at the very end may still grow into another one.
+            // A marker at the end may become another one.
             if ended || at < text.len() {
                 ticks.entry(run).or_default().push(at - run);
             }
@@ -188,7 +186,7 @@ impl<'a> Tokenizer<'a> {
         Self { text, ended, ticks, close: Some(0), address: None }
     }
 
-    /// The tokens, and how many bytes they cover: what follows is not certain yet.
+    /// The tokens, and the number of bytes that they cover; the rest is ambiguous.
     fn run(mut self, previous: Option<char>) -> (Vec<Token>, usize) {
         let (mut tokens, mut at): (Vec<Token>, usize) = (Vec::new(), 0);
         let mut before = previous;
@@ -207,11 +205,11 @@ impl<'a> Tokenizer<'a> {
         (tokens, at)
     }
 
-    /// What begins at a special character: its length and kind; `None` when more must be seen.
+    /// The token at a special character: its length and kind; `None` if more input is needed.
     fn special(&mut self, at: usize, before: Option<char>) -> Option<(usize, Kind)> {
         let rest = &self.text[at..];
         let marker = rest.chars().next()?;
-        // The others stand for themselves.
+        // Other characters are not special.
         let run = if matches!(marker, '\\' | '[') { 1 } else { run_length(rest, rest.as_bytes()[0]) };
         let next = rest[run..].chars().next();
         if next.is_none() && !self.ended {
@@ -232,7 +230,7 @@ impl<'a> Tokenizer<'a> {
                 let kind = emphasis(marker, run).filter(|_| opens || closes);
                 Some((run, kind.map_or(Kind::Plain, |emphasis| Kind::Run { emphasis, opens, closes })))
             }
-            // An index and a call in code look the same.
+            // An index followed by a call in code looks the same.
             _ if before.is_some_and(|c| c.is_alphanumeric() || c == ']' || c == ')') => Some((1, Kind::Plain)),
             _ => {
                 let Some(close) = self.next_close(at) else { return self.ended.then_some((1, Kind::Plain)) };
@@ -245,7 +243,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Where the code ends that begins with a marker of that length before `from`, its closing marker included.
+    /// The end of the code that begins with a marker of this length before `from`, including its closing marker.
     fn code_end(&mut self, from: usize, run: usize) -> Option<usize> {
         let positions = self.ticks.get_mut(&run)?;
         while positions.last().is_some_and(|position| *position < from) {
@@ -296,12 +294,12 @@ fn push(output: &mut String, style: Style, text: &str) {
     if style.is_plain() || text.is_empty() {
         output.push_str(text);
     } else {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(output, "{style}{text}{style:#}");
     }
 }
 
-/// The style with the colour and effects of another on top.
+/// Combines two styles; the second one wins.
 fn merged(style: Style, top: Style) -> Style {
     style.fg_color(top.get_fg_color().or(style.get_fg_color())).effects(style.get_effects() | top.get_effects())
 }

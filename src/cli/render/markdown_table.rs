@@ -1,4 +1,4 @@
-//! Tables of Markdown for a terminal: columns that line up, and cells that wrap where the table is wider than that. Pure.
+//! Markdown tables for a terminal: aligned columns, and wrapped cells if the table is too wide. Pure.
 
 use anstream::adapter::strip_str;
 use anstyle::Style;
@@ -9,8 +9,8 @@ use super::{
     style::{FAINT, STRONG, paint},
 };
 
-/// No column is made narrower than this.
-const NARROWEST: usize = 6;
+/// The minimum width of a column.
+const MIN_WIDTH: usize = 6;
 
 #[derive(Clone, Copy)]
 enum Align {
@@ -19,8 +19,7 @@ enum Align {
     Centre,
 }
 
-/// The lines of a table whose rows these are, at most `width` columns wide where that can be; rows that are no table are
-/// shown as they are.
+/// The lines of a table with these rows, at most `width` wide if possible; rows that are not a table are shown unchanged.
 #[must_use]
 pub fn render(rows: &[String], width: Option<usize>) -> String {
     let Some(aligns) = rows.get(1).and_then(|row| aligns(row)).filter(|aligns| aligns.len() == cells(&rows[0]).len()) else {
@@ -80,7 +79,7 @@ pub fn render(rows: &[String], width: Option<usize>) -> String {
     shown
 }
 
-/// The columns of a row between the first line and the data; `None` when the row is none.
+/// The columns of a delimiter row; `None` if it is not one.
 fn aligns(row: &str) -> Option<Vec<Align>> {
     cells(row)
         .iter()
@@ -98,7 +97,7 @@ fn aligns(row: &str) -> Option<Vec<Align>> {
         .collect()
 }
 
-/// The cells of a row. A backslash before a bar makes it part of the cell.
+/// The cells of a row. A backslash escapes a bar.
 fn cells(row: &str) -> Vec<String> {
     let row = row.trim();
     let row = row.strip_prefix('|').unwrap_or(row);
@@ -121,19 +120,19 @@ fn cells(row: &str) -> Vec<String> {
     cells.iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// Makes the widest columns narrower until all of them fit into the room.
+/// Makes the widest columns narrower until all fit.
 fn shrink(widths: &mut [usize], room: usize) {
     let sum = |most: usize| widths.iter().map(|width| (*width).min(most)).sum::<usize>();
     let widest = widths.iter().copied().max().unwrap_or(0);
     if sum(widest) <= room {
         return;
     }
-    let (mut low, mut high) = (NARROWEST, widest.max(NARROWEST));
+    let (mut low, mut high) = (MIN_WIDTH, widest.max(MIN_WIDTH));
     while low < high {
         let middle = (low + high).div_ceil(2);
         if sum(middle) <= room { low = middle } else { high = middle - 1 }
     }
-    // What is left over goes to the columns that could use it, one each.
+    // The rest is distributed to the columns that need it, one each.
     let mut rest = room.saturating_sub(sum(low));
     for width in widths {
         if *width > low {
@@ -143,18 +142,18 @@ fn shrink(widths: &mut [usize], room: usize) {
     }
 }
 
-/// How many columns the text takes on a terminal, styles aside.
+/// The width of the text on a terminal, without styles.
 fn visible(styled: &str) -> usize {
     if styled.contains('\u{1b}') { strip_str(styled).to_string().width() } else { styled.width() }
 }
 
-/// The text on lines of at most so many columns, cut between words where there are any. A style goes on on the next line.
+/// Wraps the text to lines of at most this width, between words if possible. Styles continue on the next line.
 fn wrap(styled: &str, width: usize) -> Vec<String> {
     if visible(styled) <= width {
         return vec![styled.to_owned()];
     }
     let (mut lines, mut line, mut columns) = (Vec::new(), String::new(), 0);
-    // The style that is on, and the last blank of the line: where it stands, and with which style.
+    // The current style, and the last blank of the line: its position and style.
     let (mut style, mut blank): (String, Option<(usize, String)>) = (String::new(), None);
     let mut rest = styled;
     while let Some(character) = rest.chars().next() {

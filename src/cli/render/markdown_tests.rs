@@ -1,11 +1,11 @@
-//! Markdown on a terminal: what it looks like, and that pieces of any size give the same.
+//! Markdown on a terminal: its look, and that the result does not depend on the chunks.
 
 use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
 
-/// Each visible character with the styles that are on, which does not depend on how they were written.
+/// Each visible character with its styles, independent of the escape sequences.
 fn styled(output: &str) -> Vec<(char, String)> {
     let mut result = Vec::new();
     let mut on = String::new();
@@ -190,8 +190,8 @@ fn lists_code_and_quotes_nest() {
     .assert_eq(&readable(&whole(page)));
 }
 
-/// Much of what could be looked through again at every character. In release a megabyte takes less than 100 ms;
-/// with time that grows by the square it would be minutes.
+/// Input that is expensive with quadratic time: a megabyte takes less than 100 ms in a release build, and would take
+/// minutes.
 #[test]
 fn time_is_linear() {
     let size = if cfg!(debug_assertions) { 1 << 17 } else { 1 << 20 };
@@ -243,7 +243,7 @@ fn time_is_linear() {
             assert!(took.as_millis() < most, "{:?}: {took:?}", &piece[..piece.len().min(20)]);
         }
     }
-    // In pieces as a model sends them.
+    // In chunks of the size that models send.
     let began = std::time::Instant::now();
     let mut markdown = Markdown::default();
     for _ in 0..size / 64 {
@@ -252,7 +252,7 @@ fn time_is_linear() {
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
-/// What is neither a marker nor what stands for one.
+/// A character that is neither a marker nor its replacement.
 fn content(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace() && !"#>-+*_~`[]()\\│•─┼|:".contains(*c)).collect()
 }

@@ -1,4 +1,4 @@
-//! What a person sees on the terminal. Nothing from a model, a tool or a file gets there before it is made harmless.
+//! Renders text for the terminal. Text of models, tools and files is sanitized first.
 
 pub mod excerpt;
 pub mod follow;

@@ -1,10 +1,10 @@
-//! Text of models, tools and file names made harmless for a terminal: no escape sequence in it ever reaches one, and
-//! nothing in it can pretend to be something else. Everything that can be read stays, in its order.
+//! Sanitizes text of models, tools and file names for a terminal: removes escape sequences and characters that reorder or
+//! hide text. Keeps all readable text in its order.
 
 pub use crate::stdx::visible::exact;
 
-/// Removes escape sequences and control characters from a text that comes in pieces; a sequence may be cut anywhere.
-/// Newline and tab stay; a carriage return goes; characters that turn the direction of writing become U+FFFD.
+/// Removes escape sequences and control characters from a text that arrives in chunks, which may split a sequence. Keeps
+/// newlines and tabs; removes carriage returns; characters that change the direction of writing become U+FFFD.
 #[derive(Debug, Default, Clone)]
 pub struct Sanitizer {
     state: State,
@@ -14,18 +14,18 @@ pub struct Sanitizer {
 enum State {
     #[default]
     Text,
-    /// After ESC, perhaps with intermediates.
+    /// After ESC and optional intermediates.
     Escape,
-    /// In a control sequence: parameters, then one final character.
+    /// In a control sequence: parameters, then a final character.
     Control,
-    /// In a string for the terminal (a title, a link): up to its terminator.
+    /// In a control string (a title, a link), up to its terminator.
     Command,
-    /// In such a string, after ESC.
+    /// In a control string, after ESC.
     CommandEscape,
 }
 
 impl Sanitizer {
-    /// The harmless form of the next piece.
+    /// Sanitizes the next chunk.
     pub fn push(&mut self, text: &str) -> String {
         let mut clean = String::with_capacity(text.len());
         for character in text.chars() {
@@ -37,7 +37,7 @@ impl Sanitizer {
     #[expect(clippy::match_same_arms, reason = "the order of the arms is the order of precedence")]
     fn step(&mut self, character: char, clean: &mut String) {
         self.state = match (self.state, character) {
-            // A string for the terminal that nobody ends must not swallow the rest of the text.
+            // A control string without a terminator must not swallow the rest of the text.
             (State::Command | State::CommandEscape, '\n') => {
                 clean.push('\n');
                 State::Text
@@ -62,13 +62,13 @@ impl Sanitizer {
     }
 }
 
-/// The harmless form of a whole text, on as many lines as it has.
+/// Sanitizes a text, with its lines.
 #[must_use]
 pub fn text(text: &str) -> String {
     Sanitizer::default().push(text)
 }
 
-/// The harmless form of a text on one line: every run of white space is one blank.
+/// Sanitizes a text to one line: runs of white space become one blank.
 #[must_use]
 pub fn line(text: &str) -> String {
     self::text(text).split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,19 +1,18 @@
-//! The few styles in use. Styled text is written with its escape sequences; an output without colour strips them, so
-//! only harmless text may be put between them.
+//! The styles. Styled text contains escape sequences, which an output without colour strips; so the text must be sanitized.
 
 use anstyle::{AnsiColor, Style};
 
 /// A heading, a name.
 pub const STRONG: Style = Style::new().bold();
-/// What may be overlooked.
+/// Less important text.
 pub const FAINT: Style = Style::new().dimmed();
-/// What the model thinks.
+/// The model's thoughts.
 pub const THOUGHT: Style = Style::new().dimmed().italic();
-/// What went wrong; what was removed.
+/// Errors; removed lines.
 pub const BAD: Style = AnsiColor::Red.on_default();
-/// What went well; what was added.
+/// Success; added lines.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// What needs attention.
+/// Warnings.
 pub const WARNING: Style = AnsiColor::Yellow.on_default();
 /// Code and commands.
 pub const CODE: Style = AnsiColor::Cyan.on_default();
@@ -24,8 +23,8 @@ pub fn paint(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// A unified diff, every line styled by what it says and indented by `indent`; at most `most` lines. The file's two
-/// header lines are left out, because the place where it is shown names the file.
+/// A unified diff with styled lines, indented by `indent`; at most `most` lines, without the two header lines, because the
+/// context names the file.
 #[must_use]
 pub fn diff(patch: &str, indent: &str, most: usize) -> String {
     let lines = diff_lines(patch);
@@ -49,7 +48,7 @@ pub fn diff(patch: &str, indent: &str, most: usize) -> String {
     shown
 }
 
-/// The lines of a unified diff below its file's two header lines.
+/// The lines of a unified diff after the two header lines.
 #[must_use]
 pub fn diff_lines(patch: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = patch.lines().collect();
@@ -57,7 +56,7 @@ pub fn diff_lines(patch: &str) -> Vec<&str> {
     lines
 }
 
-/// An error and a hint, as lines for a person.
+/// The lines of an error and its hint.
 #[must_use]
 pub fn error_lines(message: &str, hint: Option<&str>) -> String {
     let mut lines = format!("{} {}", paint(BAD.bold(), "error:"), super::sanitize::text(message));

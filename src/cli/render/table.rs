@@ -1,10 +1,9 @@
-//! Columns that line up.
+//! Tables with aligned columns.
 
 use anstream::adapter::strip_str;
 use unicode_width::UnicodeWidthStr as _;
 
-/// Lines of a table: each column as wide as its widest cell, two blanks between columns, nothing behind the last.
-/// Cells may be styled.
+/// The lines of a table: each column as wide as its widest cell, with two blanks between columns. Cells may be styled.
 #[must_use]
 pub fn render(rows: &[Vec<String>]) -> String {
     let width = |cell: &String| strip_str(cell).to_string().width();
@@ -25,7 +24,7 @@ pub fn render(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Facts with dots between them, on as many lines of at most `width` columns as they need. No fact is cut.
+/// Facts separated by dots, wrapped to lines of at most `width` columns between facts.
 #[must_use]
 pub fn facts(facts: impl IntoIterator<Item = String>, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -41,7 +40,7 @@ pub fn facts(facts: impl IntoIterator<Item = String>, width: usize) -> Vec<Strin
     lines
 }
 
-/// How long ago something was, in milliseconds since 1970 both.
+/// How long ago `then` was; both in milliseconds since 1970.
 #[must_use]
 pub fn ago(then: i64, now: i64) -> String {
     let minutes = (now - then).max(0) / 60_000;

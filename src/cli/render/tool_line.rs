@@ -1,5 +1,4 @@
-//! A tool call in a few lines: what it is about when it starts, what came of it when it has ended. Pure; everything
-//! from models and files is harmless here.
+//! A tool call in a few lines: its subject at the start, its result at the end. Pure; text of models and files is sanitized.
 
 use polytree_protocol::part::{ToolCompleted, ToolPart, ToolState};
 use serde_json::Value;
@@ -11,18 +10,18 @@ use super::{
 };
 use crate::stdx::text::ellipsis;
 
-/// The most lines of a diff.
+/// The limit of lines of a diff.
 const MAX_DIFF_LINES: usize = 60;
-/// The most lines of a failure.
+/// The limit of lines of an error.
 const MAX_ERROR_LINES: usize = 5;
 
-/// Whether the call has begun to run or is over.
+/// Whether the call runs or has ended.
 #[must_use]
 pub fn has_started(state: &ToolState) -> bool {
     !matches!(state, ToolState::Pending(_))
 }
 
-/// `● read src/main.rs`, in at most `width` columns; of a call that could not be made, which and why.
+/// `● read src/main.rs`, in at most `width` columns; for an invalid call, its tool and the reason.
 #[must_use]
 pub fn start(part: &ToolPart, width: usize) -> String {
     let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part)));
@@ -32,7 +31,7 @@ pub fn start(part: &ToolPart, width: usize) -> String {
     format!("{} {} {}", paint(CODE, "●"), paint(STRONG, &name), about).trim_end().to_owned()
 }
 
-/// The call's name and subject, for a result that does not stand below its start.
+/// The call's name and subject, for a result that is not directly below its start.
 #[must_use]
 pub fn label(part: &ToolPart) -> String {
     let (name, about) = bad_call(part).unwrap_or_else(|| (part.tool.clone(), about(part)));
@@ -40,14 +39,14 @@ pub fn label(part: &ToolPart) -> String {
     format!("{} {about}", sanitize::line(&name)).trim_end().to_owned()
 }
 
-/// The tool that the model meant, and why it could not be called. Such a call is one of the tool `invalid`.
+/// The tool of an invalid call, and the reason. Such a call has the tool `invalid`.
 fn bad_call(part: &ToolPart) -> Option<(String, String)> {
     if part.tool != "invalid" {
         return None;
     }
     let input = input(&part.state);
     let (tool, error) = (input.get("tool")?.as_str()?, input.get("error")?.as_str()?);
-    // What the name has said, and what only the model is told.
+    // Without the prefix with the name, and the part for the model.
     let reason = error.strip_prefix(&format!("The arguments of the tool `{tool}` are not valid")).unwrap_or(error);
     let reason = reason.strip_suffix(" Please call it again with arguments that satisfy its schema.").unwrap_or(reason);
     let reason = reason.trim_start_matches([':', ' ']);
@@ -123,7 +122,7 @@ fn summary(completed: &ToolCompleted) -> Option<String> {
     Some(paint(FAINT, &text))
 }
 
-/// The change that the call made, as styled lines indented by `indent`.
+/// The call's change, as styled lines indented by `indent`.
 #[must_use]
 pub fn change(state: &ToolState, indent: &str) -> Option<String> {
     let ToolState::Completed(completed) = state else { return None };
@@ -131,7 +130,7 @@ pub fn change(state: &ToolState, indent: &str) -> Option<String> {
     Some(diff(patch, indent, MAX_DIFF_LINES)).filter(|lines| !lines.is_empty())
 }
 
-/// What a command printed, when nothing of it was streamed.
+/// The output of a command that was not streamed.
 #[must_use]
 pub fn output(part: &ToolPart) -> Option<&str> {
     match &part.state {
@@ -140,7 +139,7 @@ pub fn output(part: &ToolPart) -> Option<&str> {
     }
 }
 
-/// A task list, one line each.
+/// A task list, one line per task.
 #[must_use]
 pub fn todos(todos: &[polytree_protocol::todo::Todo]) -> Vec<String> {
     let line = |todo: &polytree_protocol::todo::Todo| {

@@ -1,4 +1,4 @@
-//! A stored conversation as text: the same look as a running turn, on one stream. Pure.
+//! Renders a stored conversation like a running turn, on one stream. Pure.
 
 use polytree_protocol::{
     message::{Message, MessageWithParts, PromptState},
@@ -42,14 +42,14 @@ pub fn heading(session: &Session, now: i64, width: usize) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A message on lines of at most `width` columns; Markdown is rendered where there are styles to render it with.
+/// A message on lines of at most `width` columns; Markdown is rendered if styles are supported.
 #[must_use]
 pub fn message(message: &MessageWithParts, styled: bool, width: usize) -> String {
     let mut blocks: Vec<String> = Vec::new();
     let is_user = matches!(message.info, Message::User(_));
     for part in &message.parts {
         match part {
-            // What the daemon added for the model is of no interest to a person.
+            // Without the parts that the daemon added for the model.
             Part::Text(part) if is_user && part.synthetic => {}
             Part::Text(part) if is_user => {
                 let text = sanitize::text(&part.text);

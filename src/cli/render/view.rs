@@ -1,5 +1,5 @@
-//! A turn on the screen while it runs: the answer's text to the standard output, thoughts, tool calls and whatever else
-//! happens to the standard error.
+//! Shows a running turn: the text of the answer on the standard output; thoughts, tool calls and everything else on the
+//! standard error.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{cli::screen::Screen, stdx::time::now_ms};
 
-/// What was shown last; a blank line stands between two kinds.
+/// The kind of the last output; a blank line separates two kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Block {
     Nothing,
@@ -37,7 +37,7 @@ enum Block {
 pub struct View {
     root: SessionId,
     last: Block,
-    /// Parts of text and thought: how many bytes of each were shown.
+    /// The number of shown bytes of each text and thought.
     shown: HashMap<PartId, usize>,
     thoughts: HashSet<PartId>,
     markdown: Markdown,
@@ -77,7 +77,7 @@ impl View {
     /// Shows an event, if there is anything to show.
     ///
     /// # Errors
-    /// When the standard output cannot be written.
+    /// If the standard output cannot be written.
     pub fn show(&mut self, event: &EventPayload, follow: &Follow, screen: &mut Screen) -> io::Result<()> {
         match event {
             EventPayload::SessionCreated(created) | EventPayload::SessionUpdated(created) if created.info.id != self.root => {
@@ -129,17 +129,17 @@ impl View {
     /// Shows a line about the turn.
     ///
     /// # Errors
-    /// When the text before it cannot be ended.
+    /// If the text before it cannot be ended.
     pub fn status(&mut self, line: &str, screen: &mut Screen) -> io::Result<()> {
         self.begin(Block::Status, screen)?;
         screen.status(line);
         Ok(())
     }
 
-    /// Ends whatever is open.
+    /// Ends the open line.
     ///
     /// # Errors
-    /// When the standard output cannot be written.
+    /// If the standard output cannot be written.
     pub fn finish(&mut self, screen: &mut Screen) -> io::Result<()> {
         self.close(screen)?;
         screen.end_error_line();
@@ -157,7 +157,7 @@ impl View {
         }
     }
 
-    /// Shows what of the whole text was not shown yet.
+    /// Shows the part of the text that was not shown yet.
     fn text_up_to(&mut self, id: &PartId, text: &str, screen: &mut Screen) -> io::Result<()> {
         let shown = self.shown.entry(id.clone()).or_default();
         let Some(rest) = text.get(*shown..).filter(|rest| !rest.is_empty()) else { return Ok(()) };
@@ -171,7 +171,7 @@ impl View {
             self.begin(Block::Thought(id.clone()), screen)?;
             let text = self.cleaner.push(if begins { text.trim_start() } else { text });
             let text = if begins { format!("thinking: {text}") } else { text };
-            // Each line by itself, so that a style never spans a line end.
+            // Line by line, so that a style never spans a line end.
             for piece in text.split_inclusive('\n') {
                 let line = piece.trim_end_matches('\n');
                 screen.status_piece(&(paint(THOUGHT, line) + &piece[line.len()..]));
@@ -191,7 +191,7 @@ impl View {
         if self.last == Block::Text(id.clone()) { self.close(screen) } else { Ok(()) }
     }
 
-    /// Ends the line of text or thought that is open.
+    /// Ends the open line of text or thought.
     fn close(&mut self, screen: &mut Screen) -> io::Result<()> {
         match self.last {
             Block::Text(_) => {
@@ -209,7 +209,7 @@ impl View {
         }
     }
 
-    /// Separates what comes from what was shown last.
+    /// Separates the next output from the last one.
     fn begin(&mut self, next: Block, screen: &mut Screen) -> io::Result<()> {
         if self.last == next {
             return Ok(());
@@ -218,7 +218,7 @@ impl View {
         if self.last != Block::Nothing && screen.is_shared() {
             screen.blank();
         } else if self.wrote_text && matches!(next, Block::Text(_)) {
-            // Two texts are two paragraphs, whatever stood between them on the other stream.
+            // Two texts are two paragraphs, independent of output on the other stream between them.
             screen.text("\n")?;
         }
         if next != Block::Tool {
@@ -249,7 +249,7 @@ impl View {
             call.ended = true;
             lines = call.excerpt.finish();
         }
-        // What ends a call that ran beside others says whose it is.
+        // The result of a parallel call names the call.
         let is_last = self.last_call.as_ref() == Some(&part.id);
         if !lines.is_empty() && !is_last {
             lines.insert(0, paint(FAINT, &format!("  {}:", tool_line::label(part))));
@@ -271,7 +271,7 @@ impl View {
         Ok(())
     }
 
-    /// Of a child only the beginnings are shown: its result is the parent's.
+    /// Of a child session only the starts of calls are shown: its result is part of the parent's.
     fn child_tool(&mut self, part: &ToolPart, screen: &mut Screen) -> io::Result<()> {
         if tool_line::has_started(&part.state) && !self.calls.contains_key(&part.id) {
             self.begin(Block::Tool, screen)?;

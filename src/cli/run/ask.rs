@@ -1,4 +1,4 @@
-//! Permission questions at the terminal: how one looks, and what a typed line means. Pure.
+//! Permission questions at the terminal: how they are shown, and how a typed line is parsed. Pure.
 
 use std::collections::VecDeque;
 
@@ -16,25 +16,24 @@ use crate::{
     stdx::text::ellipsis,
 };
 
-/// The most lines of a change that are shown before a person is asked.
+/// The limit of shown lines of a change.
 const MAX_DIFF_LINES: usize = 200;
 
-/// So many lines of a command may have left the screen when the question stands there.
-const MANY_LINES: usize = 20;
+/// A command with more lines may have scrolled off the screen when the question is shown.
+const LONG_COMMAND_LINES: usize = 20;
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// This one time.
+    /// Allow once.
     Once,
-    /// From now on.
+    /// Allow from now on.
     Always,
-    /// No; the model may be told what to do instead.
+    /// Refuse, optionally with a message for the model.
     Reject(Option<String>),
 }
 
 impl Answer {
-    /// As the daemon is told.
+    /// The reply in its wire form.
     #[must_use]
     pub fn response(&self) -> PermissionResponse {
         match self {
@@ -45,20 +44,19 @@ impl Answer {
     }
 }
 
-/// What a typed line means.
+/// The meaning of a typed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// An answer.
     Answer(Answer),
-    /// The whole change is to be shown first.
+    /// Show the complete change first.
     View,
-    /// Nothing certain: what can be answered is explained, and the person is asked again.
+    /// Unclear: the possible answers are explained, and the question is asked again.
     Unclear,
 }
 
-/// Words that allow this one time.
+/// Words that allow once.
 const ASSENT: &[&str] = &["y", "yes", "yep", "yeah", "yup", "ok", "okay", "sure", "allow", "once"];
-/// Phrases that do.
+/// Phrases that allow once.
 const ASSENT_PHRASES: &[&str] =
     &["yes please", "ok do it", "yes do it", "go ahead", "yes go ahead", "go on", "do it", "please do", "allow once"];
 /// Words and phrases that refuse.
@@ -80,8 +78,8 @@ const REFUSAL: &[&str] = &[
     "don't",
 ];
 
-/// What a typed line means. A word of assent never refuses, and a single word never becomes a reason: a reason is a
-/// text behind `n`, or one of several words.
+/// Parses a typed line. A word of assent never refuses, and a single word is never a reason: a reason is the text after
+/// `n`, or has several words.
 #[must_use]
 pub fn parse(line: &str, question: &Permission) -> Typed {
     let text = line.trim();
@@ -96,7 +94,7 @@ pub fn parse(line: &str, question: &Permission) -> Typed {
         "v" | "view" | "view all" => Typed::View,
         _ if ASSENT.contains(&plain) || ASSENT_PHRASES.contains(&plain) => Typed::Answer(Answer::Once),
         _ if REFUSAL.contains(&plain) => Typed::Answer(Answer::Reject(None)),
-        // An assent with a condition is neither.
+        // An assent with a condition is unclear.
         _ if first == "always" || ASSENT.contains(&first.as_str()) => Typed::Unclear,
         _ if first == "n" || (first == "no" && text.get(2..).is_some_and(|rest| !rest.starts_with(char::is_whitespace))) => {
             Typed::Answer(Answer::Reject(Some(reason.to_owned()).filter(|reason| !reason.is_empty())))
@@ -106,7 +104,7 @@ pub fn parse(line: &str, question: &Permission) -> Typed {
     }
 }
 
-/// What can be typed, in whole sentences.
+/// The possible answers, in sentences.
 #[must_use]
 pub fn help(question: &Permission) -> String {
     let mut choices = vec![("y", "allow this once".to_owned())];
@@ -121,13 +119,13 @@ pub fn help(question: &Permission) -> String {
     choices.iter().map(|(key, what)| format!("  {}  {what}", paint(STRONG, &format!("{key:6}")))).collect::<Vec<_>>().join("\n")
 }
 
-/// The question as lines; `child` is the title of the child session that asks.
+/// The lines of the question; `child` is the title of the asking child session.
 #[must_use]
 pub fn question(question: &Permission, child: Option<&str>) -> String {
     shown(question, child, MAX_DIFF_LINES)
 }
 
-/// The same with every line of the change.
+/// The question with the complete change.
 #[must_use]
 pub fn whole(question: &Permission, child: Option<&str>) -> String {
     shown(question, child, usize::MAX)
@@ -140,7 +138,7 @@ fn shown(question: &Permission, child: Option<&str>, most: usize) -> String {
     }
     let code = |text: &str| sanitize::exact(text).lines().map(|line| format!("    {}", paint(CODE, line))).collect::<Vec<_>>();
     let command = command(question);
-    // A command stands for its own patterns, but not for the directories that it leaves the project for.
+    // The command replaces its own patterns, but not those of directories outside the project.
     if command.is_none() || question.kind != "bash" {
         lines.extend(question.patterns.iter().flat_map(|pattern| code(pattern)));
     }
@@ -150,7 +148,7 @@ fn shown(question: &Permission, child: Option<&str>, most: usize) -> String {
         }
         lines.extend(code(command));
         let count = command.lines().count();
-        if count > MANY_LINES {
+        if count > LONG_COMMAND_LINES {
             lines.push(paint(FAINT, &format!("  the command has {count} lines")));
         }
         let fact = |field: &str| question.metadata.get(field);
@@ -178,7 +176,7 @@ fn shown(question: &Permission, child: Option<&str>, most: usize) -> String {
     lines.join("\n")
 }
 
-/// The kind of the question, and a title where the program, not the model, has written it.
+/// The kind of the question, and the title if the program, not the model, has written it.
 fn heading(question: &Permission) -> String {
     let mark = paint(WARNING.bold(), "?");
     if command(question).is_some() {
@@ -188,7 +186,7 @@ fn heading(question: &Permission) -> String {
     format!("{mark} {} {title}", paint(STRONG, &format!("{}:", sanitize::line(&question.kind))))
 }
 
-/// The command line that is asked about. Beside one, the title is the model's own description of it.
+/// The command of the question. If there is one, the title is the model's description of it.
 fn command(question: &Permission) -> Option<&str> {
     question.metadata.get("command")?.as_str()
 }
@@ -197,7 +195,7 @@ fn patch(question: &Permission) -> Option<&str> {
     question.metadata.get("diff")?.as_str().filter(|patch| !patch.is_empty())
 }
 
-/// Whether the question shows only the beginning of its change.
+/// Whether the question shows only a part of its change.
 fn is_cut(question: &Permission) -> bool {
     command(question).is_none() && patch(question).is_some_and(|patch| diff_lines(patch).len() > MAX_DIFF_LINES)
 }
@@ -206,7 +204,7 @@ fn exact_list(patterns: &[String]) -> String {
     patterns.iter().map(|pattern| sanitize::exact(pattern)).collect::<Vec<_>>().join(", ")
 }
 
-/// What can be answered, without a line end.
+/// The prompt with the possible answers, without a line end.
 #[must_use]
 pub fn choices(question: &Permission) -> String {
     let choice = |key: &str, rest: &str| format!("[{}]{rest}, ", paint(STRONG, key));
@@ -215,8 +213,7 @@ pub fn choices(question: &Permission) -> String {
     format!("  {}{always}{}{view}or what to do instead: ", choice("y", "es"), choice("n", "o"))
 }
 
-/// The question in a few words, for a line about its answer: the command or the patterns first, and behind it how the
-/// model describes it.
+/// A short form of the question, for a line about its answer: the command or the patterns, then the model's description.
 #[must_use]
 pub fn short(question: &Permission) -> String {
     let patterns = question.patterns.join(", ");
@@ -231,31 +228,31 @@ pub fn short(question: &Permission) -> String {
     format!("{}: {fact}{description}", sanitize::line(&question.kind))
 }
 
-/// What the model is told where `--yes` does not answer.
+/// The message for the model if `--yes` does not answer.
 pub const NOT_BY_YES: &str = "it cannot be told what this line would run, and a rule denies some commands; \
     write each command as it is, without variables, substitutions or scripts in its place";
 
-/// Whether this could be something that a rule denies, so that only a person may say yes.
+/// Whether a rule might deny it, so that only the user may allow it.
 #[must_use]
 pub fn may_be_denied(question: &Permission) -> bool {
     question.metadata.get("denies").and_then(|denies| denies.as_array()).is_some_and(|denies| !denies.is_empty())
 }
 
-/// The settings with which the question would not have been asked; `None` where no rule can allow it.
+/// Settings that would avoid the question; `None` if no rule can allow it.
 #[must_use]
 pub fn rule(question: &Permission) -> Option<String> {
     let rules: Map<String, Value> = question.always.iter().map(|pattern| (pattern.clone(), json!("allow"))).collect();
     (!rules.is_empty()).then(|| sanitize::exact(&json!({ "permission": { &question.kind: rules } }).to_string()))
 }
 
-/// Questions that wait; the first is the one that is asked.
+/// The open questions; the first one is asked.
 #[derive(Debug, Default)]
 pub struct Questions {
     waiting: VecDeque<Permission>,
 }
 
 impl Questions {
-    /// Adds a question, unless it is known; true when it is the only one.
+    /// Adds a question, unless it is known; true if it is the only one.
     pub fn add(&mut self, question: Permission) -> bool {
         if self.waiting.iter().any(|known| known.id == question.id) {
             return false;
@@ -264,18 +261,18 @@ impl Questions {
         self.waiting.len() == 1
     }
 
-    /// The one that is asked.
+    /// The question that is asked.
     #[must_use]
     pub fn current(&self) -> Option<&Permission> {
         self.waiting.front()
     }
 
-    /// Takes the one that is asked.
+    /// Removes the question that is asked.
     pub fn take(&mut self) -> Option<Permission> {
         self.waiting.pop_front()
     }
 
-    /// Takes out a question that needs no answer any more; true when it was the one that is asked.
+    /// Removes an answered question; true if it was the one that is asked.
     pub fn withdraw(&mut self, id: &PermissionId) -> bool {
         let current = self.current().is_some_and(|question| question.id == *id);
         self.waiting.retain(|question| question.id != *id);
@@ -318,7 +315,7 @@ mod tests {
         assert_eq!(parse("use cargo instead", &with), refused(Some("use cargo instead")));
         assert_eq!(parse("n use cargo", &with), refused(Some("use cargo")));
         assert_eq!(parse("no, use cargo", &with), refused(Some("use cargo")));
-        // Without its first word it would say the opposite.
+        // Without its first word it would mean the opposite.
         assert_eq!(parse("no tests, please", &with), refused(Some("no tests, please")));
         assert_eq!(parse("a better way is make", &with), refused(Some("a better way is make")));
         for unclear in ["", "  ", "u", "yy", "?", "help", "cargo", "yes but use cargo", "sure, if it is fast", "always ask"] {
@@ -389,7 +386,7 @@ mod tests {
             json!({ "always": [], "metadata": { "command": "rm -rf *", "workdir": "/work/a\u{202e}b", "directories": ["/etc/*", "/home/ann/.ssh/*"], "understood": false } }),
             None,
         ));
-        // The directory is what is asked about, the command is where it comes from.
+        // The question is about the directory; the command is its context.
         expect![[r"
             ? external_directory
                 /etc/*

@@ -1,4 +1,4 @@
-//! What a prompt is made of: the words that were typed, text from a pipe, and attached files with line ranges.
+//! The parts of a prompt: the words of the command line, text from a pipe, and attached files with line ranges.
 
 use polytree_protocol::session::{FileInput, PartInput, TextInput};
 
@@ -7,10 +7,10 @@ use crate::{
     stdx::{paths::AbsPath, uri::file_uri},
 };
 
-/// The parts of a prompt. Paths of files are meant from `directory`.
+/// The parts of a prompt. File paths are relative to `directory`.
 ///
 /// # Errors
-/// When there is nothing to ask, or a file is not there.
+/// If there is no text, or a file does not exist.
 pub fn parts(words: &[String], piped: Option<&str>, files: &[String], directory: &AbsPath) -> Result<Vec<PartInput>, Failure> {
     let typed = words.join(" ");
     let piped = piped.filter(|text| !text.trim().is_empty());
@@ -30,7 +30,7 @@ pub fn parts(words: &[String], piped: Option<&str>, files: &[String], directory:
 }
 
 fn attachment(given: &str, directory: &AbsPath) -> Result<FileInput, Failure> {
-    // A file whose name ends like a range is meant as it is.
+    // If a file with this name exists, the end of its name is not a range.
     let whole = directory.join(given);
     let (path, lines) = match given.rsplit_once(':').and_then(|(path, lines)| Some((directory.join(path), range(lines)?))) {
         Some((path, lines)) if !whole.as_path().exists() => (path, Some(lines)),
@@ -55,8 +55,8 @@ fn range(text: &str) -> Option<(u64, u64)> {
     }
 }
 
-/// Pictures and documents by their names; everything else is text, which the daemon finds out when it reads it. A guess
-/// by name would take TypeScript for a film.
+/// The media type of images and documents by their names; everything else is text, which the daemon checks. A guess by
+/// name would mistake TypeScript (`.ts`) for video.
 fn mime(path: &AbsPath) -> String {
     let guess = mime_guess::from_path(path).first_raw().unwrap_or("text/plain");
     let is_known = (guess.starts_with("image/") && guess != "image/svg+xml") || guess == "application/pdf";

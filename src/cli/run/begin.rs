@@ -1,4 +1,4 @@
-//! How a run begins: the session is found or made, what the person should know about it is told, the prompt is stored.
+//! The start of a run: finds or creates the session, prints notices about it, and stores the prompt.
 
 use polytree_protocol::{
     event::EventSubscribeParams,
@@ -34,19 +34,19 @@ use crate::{
     stdx::{paths::AbsPath, text::ellipsis, time::now_ms},
 };
 
-/// A prompt that is stored.
+/// A stored prompt.
 pub(crate) struct SubmittedPrompt {
     /// Its session.
     pub session: Session,
     /// Questions that were open before.
     pub questions: Vec<Permission>,
-    /// It waits for another turn.
+    /// It is queued behind another turn.
     pub queued: bool,
-    /// What is attached that not every model takes.
+    /// Attachments that some models do not support.
     pub media: Media,
 }
 
-/// Images and documents of a prompt, and the models that there are.
+/// The images and documents of a prompt, and the models.
 #[derive(Debug, Default)]
 pub(crate) struct Media {
     image: bool,
@@ -62,12 +62,12 @@ impl Media {
             return Self::default();
         }
         let params = ProviderListParams { directory: Some(directory.to_owned()), ..ProviderListParams::default() };
-        // Without the list nothing is known of the model, and nothing is said.
+        // Without the list of models there is no notice.
         let providers = daemon.request::<ProviderList>(&params).await.map(|found| found.providers).unwrap_or_default();
         Self { image, document, providers }
     }
 
-    /// What the model does not get to see, as a sentence.
+    /// A notice about attachments that the model does not support.
     pub fn left_out(&self, model: &ModelRef) -> Option<String> {
         let provider = self.providers.iter().find(|provider| provider.id == model.provider_id)?;
         let known = provider.models.get(&model.model_id)?;
@@ -78,11 +78,11 @@ impl Media {
             (false, false) => return None,
         };
         let model = sanitize::line(&model.to_string());
-        Some(format!("{model} does not take {what}: what is attached of that kind is not sent"))
+        Some(format!("{model} does not support {what}: such attachments are not sent"))
     }
 }
 
-/// Everything up to the stored prompt. The subscription comes before the prompt, so that nothing of its turn is missed.
+/// Everything up to the stored prompt. Subscribes before the prompt, so that no event of its turn is missed.
 pub(crate) async fn begin(
     args: &RunArgs,
     daemon: &Daemon,
@@ -140,7 +140,7 @@ pub(crate) async fn begin(
             Ok(SubmittedPrompt { session, questions, queued: submitted.queued, media })
         }
         Err(failure) => {
-            // A session in which nothing could be asked is of no use to anybody.
+            // Remove the empty session if the prompt fails.
             if is_new {
                 let params = SessionDeleteParams { session_id: session.id.clone(), ..SessionDeleteParams::default() };
                 if daemon.request::<SessionDelete>(&params).await.is_ok() {
@@ -152,7 +152,7 @@ pub(crate) async fn begin(
     }
 }
 
-/// The session that was used last in the directory.
+/// The most recently used session of the directory.
 async fn latest(daemon: &Daemon, directory: &AbsPath) -> Result<Session, Failure> {
     let last = async |scope| {
         let params = SessionListParams { scope: Some(scope), directory: Some(directory.to_string()), ..SessionListParams::default() };
@@ -175,10 +175,10 @@ async fn latest(daemon: &Daemon, directory: &AbsPath) -> Result<Session, Failure
     Err(Failure::Failed("there is no session in this directory to go on with".to_owned(), Some(hint)))
 }
 
-/// One line about the project's files that have no effect yet.
+/// A notice about the project's files that are not trusted yet.
 async fn tell_what_waits_for_trust(daemon: &Daemon, screen: &mut Screen, directory: &str) {
     let params = ProjectCurrentParams { directory: Some(directory.to_owned()), ..ProjectCurrentParams::default() };
-    // When the directory cannot be looked at, the prompt fails and says why.
+    // If the directory cannot be read, the prompt fails with the reason.
     let Ok(project) = daemon.request::<ProjectCurrent>(&params).await else { return };
     let files: Vec<String> = project.pending.iter().map(|file| sanitize::exact(file)).collect();
     let waiting = match files.as_slice() {
@@ -190,7 +190,7 @@ async fn tell_what_waits_for_trust(daemon: &Daemon, screen: &mut Screen, directo
     screen.status(&format!("{} for trust: polytree trust --list", paint(WARNING, &waiting)));
 }
 
-/// A prompt that is to be sent again.
+/// A prompt to send again.
 struct Again {
     message: UserMessage,
     parts: Vec<Part>,
@@ -208,10 +208,10 @@ async fn cancelled(daemon: &Daemon, session: &Session) -> Result<Again, Failure>
 }
 
 impl Again {
-    /// The prompt as it was, but for what is asked for now.
+    /// The same prompt with the options of this run.
     fn into_params(self, params: &mut SessionSubmitParams) {
         let UserMessage { agent, model, variant, system, tools, options, format, mode, .. } = self.message;
-        // A variant is one of its model.
+        // A variant belongs to its model.
         if params.model.is_none() && params.variant.is_none() {
             params.variant = variant;
         }
@@ -225,7 +225,7 @@ impl Again {
 
 fn again(part: Part) -> Option<PartInput> {
     match part {
-        // What the daemon added is added anew.
+        // The daemon adds its own parts again.
         Part::Text(part) if part.synthetic => None,
         Part::Text(part) => Some(PartInput::Text(TextInput { text: part.text, ..TextInput::default() })),
         Part::File(part) => Some(PartInput::File(FileInput {

@@ -1,5 +1,5 @@
-//! `polytree run`: one prompt in this directory, watched until its turn has ended. The turn belongs to the daemon: when
-//! this command dies, the turn goes on; when the user interrupts it, the turn is aborted.
+//! `polytree run`: sends a prompt in this directory, and shows its turn until it has ended. The turn belongs to the daemon:
+//! it goes on if this command is killed, and is aborted if the user interrupts it.
 
 mod ask;
 mod attach;
@@ -37,10 +37,10 @@ use crate::{
     stdx::{ids, paths::AbsPath},
 };
 
-/// A pipe that says nothing for so long is waited for aloud.
-const QUIET_PIPE: Duration = Duration::from_secs(1);
-/// How long the daemon has to abort a turn whose output nobody reads.
-const LAST_ABORT: Duration = Duration::from_secs(2);
+/// After this time without input from a pipe a notice is printed.
+const PIPE_NOTICE_DELAY: Duration = Duration::from_secs(1);
+/// The timeout of aborting the turn after the output was closed.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub async fn run(args: RunArgs, daemon: Daemon, mut screen: Screen, mut input: Input, directory: AbsPath) -> Exit {
@@ -50,7 +50,7 @@ pub async fn run(args: RunArgs, daemon: Daemon, mut screen: Screen, mut input: I
     let exit = match &result {
         Ok(exit) => *exit,
         Err(failure) => {
-            // Nobody reads any more, so nothing is said.
+            // The output is closed.
             if failure.is_broken_pipe() {
                 return Exit::Interrupted;
             }
@@ -77,7 +77,7 @@ pub async fn run(args: RunArgs, daemon: Daemon, mut screen: Screen, mut input: I
                 line[name] = value;
             }
         }
-        // When that cannot be written there is nobody to tell.
+        // An error here cannot be reported.
         let _ = screen.text(&format!("{line}\n"));
     }
     exit
@@ -106,7 +106,7 @@ async fn go(
     let watched = if !interrupted {
         watch.until_the_end(questions).await
     } else {
-        // What the events would tell soon.
+        // The events would report this soon.
         if queued {
             watch.follow.stage = Stage::Queued;
         }
@@ -128,8 +128,8 @@ async fn go(
 
 async fn abort(daemon: &Daemon, session: &SessionId) {
     let params = SessionAbortParams { session_id: session.clone(), ..SessionAbortParams::default() };
-    // It has been said already that something is wrong.
-    let _ = tokio::time::timeout(LAST_ABORT, daemon.request::<SessionAbort>(&params)).await;
+    // The error was already printed.
+    let _ = tokio::time::timeout(ABORT_TIMEOUT, daemon.request::<SessionAbort>(&params)).await;
 }
 
 async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<String>, Failure> {
@@ -141,7 +141,7 @@ async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<Stri
         tokio::select! {
             text = &mut read => break text,
             () = interrupts.next() => return Err(Failure::Interrupted),
-            () = tokio::time::sleep(QUIET_PIPE), if screen.can_ask() && !told => {
+            () = tokio::time::sleep(PIPE_NOTICE_DELAY), if screen.can_ask() && !told => {
                 told = true;
                 screen.status(&paint(FAINT, "reading the standard input to its end (Ctrl-C to stop)"));
             }
@@ -150,8 +150,8 @@ async fn read_pipe(screen: &mut Screen, input: &mut Input) -> Result<Option<Stri
     text.map_err(|error| Failure::Usage(format!("the standard input cannot be read: {error}")))
 }
 
-/// Waits until the prompt is stored, and tells whether the user does not want it any more. An interrupt does not cut it
-/// off at once: if it was sent already, its turn has to be aborted.
+/// Waits until the prompt is stored, and returns whether the user has interrupted it. An interrupt does not drop the
+/// request: if it was sent already, its turn must be aborted.
 async fn begin_or_interrupt(
     begin: impl Future<Output = Result<SubmittedPrompt, Failure>>,
     input: &mut Input,
@@ -164,11 +164,11 @@ async fn begin_or_interrupt(
     tokio::select! {
         begun = begin => Ok((begun?, true)),
         () = input.interrupts.next() => Err(Failure::Interrupted),
-        () = tokio::time::sleep(LAST_ABORT) => Err(Failure::Interrupted),
+        () = tokio::time::sleep(ABORT_TIMEOUT) => Err(Failure::Interrupted),
     }
 }
 
-/// The last words, and how it all ended.
+/// Prints the end, and returns the exit code.
 fn conclude(
     args: &RunArgs,
     screen: &mut Screen,

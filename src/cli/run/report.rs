@@ -1,12 +1,12 @@
-//! What `polytree run --json` says at its end.
+//! The last line of `polytree run --json`.
 
 use polytree_protocol::id::{MessageId, SessionId};
 use serde_json::Value;
 
-/// What the last line of `--json` tells.
+/// The last line of `--json`.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// The session, once there is one.
+    /// The session, if there is one.
     pub session: Option<SessionId>,
     /// The last answer, else the prompt.
     pub message: Option<MessageId>,

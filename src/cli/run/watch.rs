@@ -1,4 +1,4 @@
-//! Watching a turn: events are shown, questions answered, interrupts obeyed, until the turn has ended.
+//! Watches a turn until it has ended: shows events, answers questions, and handles interrupts.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -33,7 +33,7 @@ use crate::{
     jsonrpc::peer::ErrorObject,
 };
 
-/// How long an aborted turn may take to end before it is left alone.
+/// The timeout of the end of an aborted turn.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who answers questions.
@@ -41,13 +41,13 @@ const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 enum Who {
     /// `--yes`.
     Yes,
-    /// The person at the terminal.
+    /// The user at the terminal.
     Person,
-    /// Nobody can.
+    /// Questions cannot be answered.
     Nobody,
 }
 
-/// A call whose answer is not waited for.
+/// A call that is not awaited.
 enum Called {
     Reply(Result<(), Failure>),
     Abort(Result<bool, Failure>),
@@ -55,15 +55,14 @@ enum Called {
 
 /// Watches one turn.
 pub struct Watch<'a> {
-    /// The daemon.
     pub daemon: Daemon,
-    /// The prompt whose turn it is.
+    /// The prompt of the turn.
     pub follow: Follow,
-    /// Leave was refused without saying what to do instead.
+    /// A permission was refused without a message for the model.
     pub refused: bool,
-    /// The user wants no more.
+    /// The user has interrupted the turn.
     pub interrupted: bool,
-    /// What is attached that the model may not take.
+    /// Attachments that the model may not support.
     pub(crate) media: Media,
     json: bool,
     who: Who,
@@ -74,10 +73,10 @@ pub struct Watch<'a> {
     questions: Questions,
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
     give_up: Option<tokio::time::Instant>,
-    /// Somebody else refused, and there were so many answers by then: when another one comes the turn goes on.
+    /// The number of answers when another client refused a permission: the turn goes on after a further answer.
     refused_elsewhere: Option<usize>,
     told_queued: bool,
-    /// Questions that were answered here.
+    /// Questions that this command has answered.
     answered: HashSet<PermissionId>,
 }
 
@@ -113,7 +112,7 @@ impl<'a> Watch<'a> {
     /// Watches until the turn has ended. `open` are questions that were open before.
     ///
     /// # Errors
-    /// When the daemon goes away, the output cannot be written, or the user interrupts a second time.
+    /// If the daemon disconnects, the output cannot be written, or the user interrupts a second time.
     pub async fn until_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
         for question in open {
             self.asked(question)?;
@@ -185,7 +184,7 @@ impl<'a> Watch<'a> {
             }
             _ => {}
         }
-        // Whatever was written in between, the question stands last.
+        // Print the question again after other output.
         if self.who == Who::Person
             && !self.screen.is_asking()
             && let Some(question) = self.questions.current()
@@ -202,7 +201,7 @@ impl<'a> Watch<'a> {
         }
         match self.who {
             Who::Yes if ask::may_be_denied(&question) => {
-                let hint = paint(FAINT, "hint: it cannot be told what this runs, and --yes does not say yes to what a rule may deny");
+                let hint = paint(FAINT, "hint: it is not known what this runs, and --yes does not allow what a rule might deny");
                 self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
                 self.answer(question, Answer::Reject(Some(ask::NOT_BY_YES.to_owned())));
             }
@@ -212,7 +211,7 @@ impl<'a> Watch<'a> {
             }
             Who::Nobody => {
                 let rule = ask::rule(&question).map(|rule| format!(", or this in your settings:\n  {rule}")).unwrap_or_default();
-                let hint = paint(FAINT, &format!("hint: there is no terminal to ask at; what allows it: --yes{rule}"));
+                let hint = paint(FAINT, &format!("hint: there is no terminal to ask; to allow it, use --yes{rule}"));
                 self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;
                 self.answer(question, Answer::Reject(None));
             }
@@ -225,12 +224,12 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Shows the question that is to be answered next.
+    /// Shows the next question.
     fn present(&mut self) -> Result<(), Failure> {
         let Some(question) = self.questions.current() else { return Ok(()) };
         let text = ask::question(question, self.view.child(&question.session_id));
         let choices = ask::choices(question);
-        // With --json as well: the person is at the terminal, the events go elsewhere.
+        // With --json, too: the user is at the terminal, the events are written elsewhere.
         self.view.status(&text, self.screen)?;
         self.screen.status_piece(&choices);
         Ok(())
@@ -242,7 +241,7 @@ impl<'a> Watch<'a> {
         let typed = if let Some(line) = line {
             ask::parse(&line, question)
         } else {
-            // The terminal has gone, or the person does not want to answer.
+            // The terminal is closed, or the user has ended the input.
             self.who = Who::Nobody;
             self.screen.blank();
             Typed::Answer(Answer::Reject(None))
@@ -290,16 +289,16 @@ impl<'a> Watch<'a> {
 
     fn called(called: Called) -> Result<(), Failure> {
         match called {
-            // With such an error somebody else was faster.
+            // Another client has answered it.
             Called::Reply(Ok(()) | Err(Failure::Refused(ErrorObject { code: 1001 | 1003, .. }))) | Called::Abort(Ok(_)) => Ok(()),
             Called::Reply(Err(failure)) | Called::Abort(Err(failure)) => Err(failure),
         }
     }
 
-    /// The user wants no more: the first time the turn is aborted, the second time nothing is waited for.
+    /// Handles an interrupt: the first one aborts the turn, the second one does not wait for its end.
     ///
     /// # Errors
-    /// [`Failure::Interrupted`] when there is nothing to wait for.
+    /// [`Failure::Interrupted`] if there is nothing to wait for.
     pub fn interrupt(&mut self) -> Result<(), Failure> {
         if self.interrupted {
             return Err(Failure::Interrupted);
@@ -308,12 +307,12 @@ impl<'a> Watch<'a> {
         self.questions = Questions::default();
         self.screen.end_error_line();
         if self.follow.stage == Stage::Queued {
-            // Aborting would end the turn of somebody else's prompt.
+            // Aborting would end the turn of another prompt.
             let session = &self.follow.session;
-            self.say(&format!("the prompt stays in the queue\nwhat becomes of it: polytree sessions show {session}"))?;
+            self.say(&format!("the prompt stays in the queue\nto see its result: polytree sessions show {session}"))?;
             return Err(Failure::Interrupted);
         }
-        self.say(&paint(FAINT, "aborting (Ctrl-C again to leave at once)"))?;
+        self.say(&paint(FAINT, "aborting (Ctrl-C again to exit at once)"))?;
         self.give_up = Some(tokio::time::Instant::now() + ABORT_TIMEOUT);
         let params = SessionAbortParams { session_id: self.follow.session.clone(), ..SessionAbortParams::default() };
         let peer = self.daemon.peer.clone();
@@ -322,7 +321,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// A line for the person; programs that read `--json` have the events.
+    /// A line for the user; programs that read `--json` use the events.
     fn say(&mut self, line: &str) -> Result<(), Failure> {
         if !self.json {
             self.view.status(line, self.screen)?;

@@ -59,7 +59,7 @@ async fn questions_are_answered_at_the_terminal() {
         ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
     "#]]
     .assert_eq(&seen.out);
-    // Whoever says what to do instead has not refused: the turn goes on.
+    // With a message for the model the turn goes on.
     assert_eq!(seen.exit, Exit::Done);
     let replies: Vec<_> =
         seen.params("permission.reply").iter().map(|params| format!("{} {}", params["response"], params["message"])).collect();
@@ -108,7 +108,7 @@ async fn without_a_terminal_the_refusal_is_told() {
     let seen = play(&["run", "go"], Person::default(), asking(&[("DA", "make")])).await;
     expect![[r#"
         refused: bash: make
-        hint: there is no terminal to ask at; what allows it: --yes, or this in your settings:
+        hint: there is no terminal to ask; to allow it, use --yes, or this in your settings:
           {"permission":{"bash":{"make *":"allow"}}}
         build · local/small · 1,200 tokens in, 34 out · $0.0012 · 3.2 s
         ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
@@ -179,7 +179,7 @@ async fn ctrl_c_takes_an_open_question_back() {
             make
           always would allow: make *
           [y]es, [a]lways, [n]o, or what to do instead: 
-        aborting (Ctrl-C again to leave at once)
+        aborting (Ctrl-C again to exit at once)
 
         build · local/small · 1,200 tokens in, 34 out · $0.0012 · 0.1 s
         ses_01ARZ3NDEKTSV4RRFFQ69G5FAA

@@ -69,7 +69,7 @@ async fn whoever_attaches_an_image_for_a_model_that_sees_none_is_told() {
     {
         let script = with(move |method: &str, _: &Value| (method == "provider.list").then(|| (Ok(models(sees)), vec![])), turn(done));
         let seen = play(&line, Person::default(), script).await;
-        let told = seen.err.starts_with("warning: local/small does not take images: what is attached of that kind is not sent\n");
+        let told = seen.err.starts_with("warning: local/small does not support images: such attachments are not sent\n");
         assert_eq!((told, seen.exit), (!sees, Exit::Done), "{}", seen.err);
     }
     let seen = play(&["run", "look"], Person::default(), turn(done)).await;

@@ -65,39 +65,36 @@ fn a_busy_daemon_in_all_its_parts() {
         report[name] = value.clone();
     }
     expect![[r#"
-        polytree 1.2.3 runs as process 77 for 2 h, started by a command that needed it
+        polytree 1.2.3 runs as process 77 for 2 h (detached)
 
         Daemon
           data     /home/ann/data
-          user     ann
           listens  /run/d.sock
           listens  ws://127.0.0.1:8080/
-          memory   19 MiB resident, 14 MiB proportional (events 1.0 MiB, 18 MiB not accounted for)
-          calls    12, 3 failed (busy 1, not_found 2); slowest session.list 12.3 ms
-          waiting  1 change, 0 reads, 68 KiB to clients, 2 prompts
-          log      debug; 1 error, 2 warnings
+          memory   19 MiB (events 1.0 MiB)
+          calls    12, 3 failed
+          log      level debug; 1 error, 2 warnings
 
         Clients
           1   stdio      editor 1.2  60 s  2 subscriptions, 1 request                            /w
           12  websocket  unnamed     5 s   0 subscriptions, 0 requests, 68 KiB waiting for 30 s
 
         Sessions at work
-          ses_01ARZ3NDEKTSV4RRFFQ69G5FAA  busy for 2 min                bash for 3 s, grep for 0 ms, 2 queued  /w
-          ses_01ARZ3NDEKTSV4RRFFQ69G5FAB  failed 2 times, again in 4 s
+          ses_01ARZ3NDEKTSV4RRFFQ69G5FAA  busy for 2 min                       bash for 3 s, grep for 0 ms, 2 queued  /w
+          ses_01ARZ3NDEKTSV4RRFFQ69G5FAB  failed 2 times, next attempt in 4 s
 
         Programs
           4242  bash  for 3 s  4.7 MiB  3 processes  ses_01ARZ3NDEKTSV4RRFFQ69G5FAA
 
         Projects
           /w                trusted                 2 open  just now
-          /gone             gone                            11 days ago
-          /long/path/to/it  1 file waits for trust  1 open  2 h ago
+          /gone             missing                         11 days ago
+          /long/path/to/it  1 file not trusted yet  1 open  2 h ago
 
         Store
           database  8.5 MiB, 97 KiB in its log
-          rows      1 session, 20 messages, 60 parts, 90000 events at most
-          events    4.0 KiB, cursors 5 to 90004
-          outputs   more than 1 B in 5000 files
+          rows      1 session, 20 messages, 60 parts, 90000 events at most; 4.0 KiB of events
+          outputs   1 B in 5000 files
           logs      2.0 KiB in 1 file
 
         Settings

@@ -20,7 +20,7 @@ use crate::{
 
 const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5F";
 
-/// An id of the given kind, told apart by two letters.
+/// An id of the given kind, identified by two letters.
 pub fn id(kind: &str, letters: &str) -> String {
     format!("{kind}_{ULID}{letters}")
 }
@@ -244,12 +244,12 @@ pub fn part(kind: &str, letters: &str, message: &str, more: Value) -> Value {
     part
 }
 
-/// The event that tells of a message.
+/// The event of a message.
 pub fn told(info: Value) -> Value {
     event("message.updated", json!({ "info": info }))
 }
 
-/// The event that tells of a part.
+/// The event of a part.
 pub fn told_part(part: Value) -> Value {
     event("message.part.updated", json!({ "part": part }))
 }

@@ -163,7 +163,7 @@ async fn ctrl_c_aborts_the_turn_and_keeps_the_session() {
 
         ● bash sleep 99
 
-        aborting (Ctrl-C again to leave at once)
+        aborting (Ctrl-C again to exit at once)
 
           bash sleep 99: aborted
 
@@ -184,7 +184,7 @@ async fn a_second_ctrl_c_leaves_at_once() {
     let person = Person { interrupts_at: vec!["sleep 99", "aborting"], ..Person::at_terminal() };
     let seen = play(&["run", "go"], person, script).await;
     assert_eq!(seen.exit, Exit::Interrupted);
-    assert!(seen.out.ends_with("aborting (Ctrl-C again to leave at once)\n"), "{}", seen.out);
+    assert!(seen.out.ends_with("aborting (Ctrl-C again to exit at once)\n"), "{}", seen.out);
 }
 
 #[tokio::test]

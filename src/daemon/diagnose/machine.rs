@@ -1,13 +1,11 @@
-//! The machine around the daemon: its directories, the disk, and the programs that it needs. Only looked at.
+//! The machine around the daemon: its directories, its file system, and the programs that it needs. Changes nothing.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+use polytree_protocol::{
+    diagnose::DiagnosisOwner,
+    diagnose_machine::{DiagnosisDisk, DiagnosisMachine, DiagnosisPlace, DiagnosisProgram},
 };
 
-use polytree_protocol::diagnose_machine::{DiagnosisDisk, DiagnosisMachine, DiagnosisPlace, DiagnosisProgram};
-
+use super::requester::PART_TIMEOUT;
 use crate::{
     config::{Places, places},
     git::program,
@@ -19,63 +17,38 @@ use crate::{
     tool::context::Environment,
 };
 
-/// How long git may take to tell its version.
-const PATIENCE: Duration = Duration::from_millis(400);
-
-/// Looks around with the variables of whoever asks.
+/// Programs are searched with the variables of the client.
 pub(super) async fn look(places: Places, environment: Environment) -> Result<DiagnosisMachine, tokio::task::JoinError> {
-    let git = git(&environment).await;
+    let path = environment.get("PATH").map(std::ffi::OsStr::new);
+    let program = |found: Option<std::path::PathBuf>, version| DiagnosisProgram {
+        path: found.map(|path| path.to_string_lossy().into_owned()),
+        version,
+    };
+    let git = find_program("git", path);
+    let version = tokio::time::timeout(PART_TIMEOUT, version(git.as_deref())).await.ok().flatten();
+    // As the tool `bash` chooses.
+    let find = |name| find_program(name, path).or_else(|| find_program(name, None));
+    let (git, shell) = (program(git, version), program(find("bash").or_else(|| find("sh")), None));
     Tasks::spawn_blocking(move || DiagnosisMachine {
-        error: None,
         places: [("config", &places.config), ("data", &places.data), ("runtime", &places.runtime)]
             .map(|(name, path)| place(name, path))
             .into(),
         disk: disk(&places.data),
         git: Some(git),
-        shell: Some(shell(&environment)),
-        clock_moved_ms: None,
+        shell: Some(shell),
+        ..DiagnosisMachine::default()
     })
     .await
 }
 
-fn search_path(environment: &Environment) -> Option<&std::ffi::OsStr> {
-    environment.get("PATH").map(std::ffi::OsStr::new)
-}
-
-/// As the tool `bash` chooses.
-fn shell(environment: &Environment) -> DiagnosisProgram {
-    let path = search_path(environment);
-    let find = |name| find_program(name, path).or_else(|| find_program(name, None));
-    let found = find("bash").or_else(|| find("sh"));
-    DiagnosisProgram { path: found.map(|path| path.to_string_lossy().into_owned()), version: None }
-}
-
-async fn git(environment: &Environment) -> DiagnosisProgram {
-    let Some(path) = find_program("git", search_path(environment)) else { return DiagnosisProgram::default() };
-    let version = version(&path).await;
-    DiagnosisProgram { path: Some(path.to_string_lossy().into_owned()), version }
-}
-
-/// What `git --version` says, asked once for each state of the program.
-async fn version(path: &Path) -> Option<String> {
-    static KNOWN: Mutex<Option<(PathBuf, SystemTime, String)>> = Mutex::new(None);
-    let changed = std::fs::metadata(path).and_then(|found| found.modified()).ok()?;
-    if let Some((known, when, version)) = &*KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
-        && (known.as_path(), *when) == (path, changed)
-    {
-        return Some(version.clone());
-    }
-    let mut command = program::command(path, &AbsPath::new("/")?);
+async fn version(git: Option<&std::path::Path>) -> Option<String> {
+    let mut command = program::command(git?, &AbsPath::new("/")?);
     command.arg("--version");
-    let output = tokio::time::timeout(PATIENCE, process::output(command)).await.ok()?.ok()?;
-    let version = git_version(&String::from_utf8_lossy(&output))?;
-    *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), changed, version.clone()));
-    Some(version)
+    git_version(&String::from_utf8_lossy(&process::output(command).await.ok()?))
 }
 
-/// The version in what git prints.
-fn git_version(text: &str) -> Option<String> {
-    let version = text.strip_prefix("git version ")?.split_whitespace().next()?;
+fn git_version(output: &str) -> Option<String> {
+    let version = output.strip_prefix("git version ")?.split_whitespace().next()?;
     version.starts_with(|first: char| first.is_ascii_digit()).then(|| version.to_owned())
 }
 
@@ -99,11 +72,11 @@ fn place(name: &str, path: &AbsPath) -> DiagnosisPlace {
     place
 }
 
-/// The disk under a directory, or under the nearest one above it that is there.
+/// The file system of a directory, or of its nearest existing ancestor.
 #[cfg(unix)]
 fn disk(path: &AbsPath) -> Option<DiagnosisDisk> {
-    let there = path.ancestors().find(|path| path.as_path().is_dir())?;
-    let found = rustix::fs::statvfs(there.as_path()).ok()?;
+    let existing = path.ancestors().find(|path| path.as_path().is_dir())?;
+    let found = rustix::fs::statvfs(existing.as_path()).ok()?;
     Some(DiagnosisDisk { free: found.f_bavail.saturating_mul(found.f_frsize), total: found.f_blocks.saturating_mul(found.f_frsize) })
 }
 
@@ -112,27 +85,14 @@ fn disk(_: &AbsPath) -> Option<DiagnosisDisk> {
     None
 }
 
-/// The user's number and name.
-#[cfg(unix)]
-pub(super) fn user() -> (Option<u32>, Option<String>) {
-    let id = rustix::process::geteuid().as_raw();
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    (Some(id), account(&accounts, id).map(str::to_owned))
-}
-
-/// The user's number and name.
-#[cfg(not(unix))]
-pub(super) fn user() -> (Option<u32>, Option<String>) {
-    (None, std::env::var("USERNAME").ok())
-}
-
-#[cfg(unix)]
-fn account(accounts: &str, id: u32) -> Option<&str> {
-    accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then_some(name)
-    })
+/// The user that this process belongs to, and its data directory.
+pub(super) fn owner(places: &Places) -> DiagnosisOwner {
+    #[cfg(unix)]
+    let user_id = Some(rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    let user_id = None;
+    let user_name = ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    DiagnosisOwner { user_id, user_name, data_directory: places.data.to_string(), ..DiagnosisOwner::default() }
 }
 
 #[cfg(all(test, unix))]
@@ -142,16 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_and_accounts_are_read() {
+    fn versions_of_git_are_parsed() {
         assert_eq!(git_version("git version 2.39.5\n").as_deref(), Some("2.39.5"));
         assert_eq!(git_version("git version 2.39.5 (Apple Git-154)\n").as_deref(), Some("2.39.5"));
         assert_eq!(git_version("hub version 2"), None);
-        let accounts = "root:x:0:0:root:/root:/bin/sh\nodd\nann:x:1000:1000::/home/ann:/bin/bash\n";
-        assert_eq!((account(accounts, 0), account(accounts, 1000), account(accounts, 7)), (Some("root"), Some("ann"), None));
     }
 
     #[tokio::test]
-    async fn the_machine_is_looked_at_and_nothing_is_made() {
+    async fn the_machine_is_inspected_and_nothing_is_created() {
         let directory = tempfile::tempdir().unwrap();
         let root = AbsPath::new(directory.path()).unwrap();
         let places = Places { config: root.join("config"), data: root.join("deep/data"), runtime: root.join("run") };
@@ -166,9 +124,9 @@ mod tests {
         assert!(found.git.unwrap().version.is_some_and(|version| version.contains('.')));
         assert_eq!(std::fs::read_dir(&root).unwrap().count(), 1);
 
-        let nowhere: Environment = Arc::new(BTreeMap::from([("PATH".to_owned(), root.to_string())]));
-        let found = look(places, nowhere).await.unwrap();
-        assert_eq!(found.git, Some(DiagnosisProgram::default()), "git is looked for where the client would find it");
-        assert!(found.shell.unwrap().path.is_some(), "the shell has a usual place");
+        let empty_path: Environment = Arc::new(BTreeMap::from([("PATH".to_owned(), root.to_string())]));
+        let found = look(places, empty_path).await.unwrap();
+        assert_eq!(found.git, Some(DiagnosisProgram::default()), "git is searched in the client's PATH");
+        assert!(found.shell.unwrap().path.is_some(), "the shell has default directories");
     }
 }

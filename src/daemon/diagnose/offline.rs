@@ -1,5 +1,4 @@
-//! The same report where no daemon runs, or none that answers: what can be told by looking. Starts nothing and changes
-//! nothing.
+//! The same report where no daemon runs, or none that answers. Starts and changes nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,14 +8,10 @@ use polytree_protocol::{
     diagnose_machine::{DiagnosisMachine, DiagnosisSettings, DiagnosisStore},
 };
 
-use super::{
-    advice, machine,
-    part::{Asker, Missing},
-    parts,
-};
+use super::{advice, machine, parts, requester::Requester};
 use crate::{
     config::Places,
-    project::overview::Outlook,
+    project::overview,
     sandbox::{self, Sandbox},
     stdx::{tasks::Tasks, time::now_ms, version::version},
     store::check,
@@ -26,30 +21,26 @@ use crate::{
 /// The timeout of the check of the store.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What there is to tell about these places for a client with these variables. `holder` is who owns the data directory
-/// and did not answer; then the store is left alone.
+/// The report for a client with these variables. `holder` is the process that owns the data directory and did not answer;
+/// if there is one, the store is not read.
 pub async fn look(places: &Places, environment: &Environment, holder: Option<DiagnosisHolder>) -> Diagnosis {
-    let asker = Asker { environment: Arc::clone(environment), ..Asker::default() };
+    let requester = Requester { environment: Arc::clone(environment), ..Requester::default() };
     let machine = machine::look(places.clone(), Arc::clone(environment)).await;
     let abilities = Sandbox::new(&places.data, &[]).abilities().await;
-    let (wanted, variables, alone) = (places.clone(), Arc::clone(environment), holder.is_none());
-    let looked = Tasks::spawn_blocking(move || {
-        let mut store = parts::files(&wanted);
-        if alone {
-            look_into(&wanted, &mut store);
-        }
-        (store, Outlook::of_user(&wanted, &variables))
-    });
-    let (store, settings) = match looked.await {
-        Ok((store, outlook)) => (store, parts::settings(outlook.map_err(Missing::Failed), &asker)),
-        Err(error) => (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, DiagnosisSettings::default()),
+    let (here, has_holder) = (places.clone(), holder.is_some());
+    let files = move || {
+        let store = parts::files(&here.data);
+        let store = if has_holder { store } else { checked(&here, store) };
+        (store, parts::settings(overview::user_settings(&here, &requester.environment), &requester))
     };
-    let (user_id, user_name) = machine::user();
+    let (store, settings) = Tasks::spawn_blocking(files).await.unwrap_or_else(|error| {
+        (DiagnosisStore { error: Some(error.to_string()), ..DiagnosisStore::default() }, DiagnosisSettings::default())
+    });
     let mut report = Diagnosis {
         time: now_ms(),
         version: version().to_owned(),
         protocol_version: PROTOCOL_VERSION,
-        owner: DiagnosisOwner { user_id, user_name, data_directory: places.data.to_string(), start: None, holder },
+        owner: DiagnosisOwner { holder, ..machine::owner(places) },
         log: DiagnosisLog { level: "off".to_owned(), ..DiagnosisLog::default() },
         store,
         machine: machine.unwrap_or_else(|error| DiagnosisMachine { error: Some(error.to_string()), ..DiagnosisMachine::default() }),
@@ -61,13 +52,13 @@ pub async fn look(places: &Places, environment: &Environment, holder: Option<Dia
     report
 }
 
-fn look_into(places: &Places, store: &mut DiagnosisStore) {
+fn checked(places: &Places, store: DiagnosisStore) -> DiagnosisStore {
     match check::check(places.data.join("polytree.db").as_path(), CHECK_TIMEOUT) {
-        Ok(None) => {}
-        Ok(Some(found)) => {
-            store.rows = found.whole.then(|| parts::rows(found.rows));
-            store.check = Some(found.result);
+        Ok(None) => store,
+        Ok(Some(found)) => DiagnosisStore { rows: found.whole.then_some(found.rows), check: Some(found.result), ..store },
+        Err(error) => {
+            let error = error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}: {hint}"));
+            DiagnosisStore { error: Some(error), ..store }
         }
-        Err(error) => store.error = Some(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}: {hint}"))),
     }
 }

@@ -1,364 +1,121 @@
-//! The parts of the report, from what their owners tell to what goes over the wire.
+//! The parts of the report.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::cmp::Reverse;
 
 use polytree_protocol::{
-    daemon::LogLevel,
-    diagnose::{
-        DiagnosisCall, DiagnosisCalls, DiagnosisChild, DiagnosisIndex, DiagnosisLog, DiagnosisLogLine, DiagnosisModelCall,
-        DiagnosisProject, DiagnosisProjects, DiagnosisQuestion, DiagnosisSession, DiagnosisSymbols, DiagnosisToolCall,
-    },
-    diagnose_machine::{
-        DiagnosisFiles, DiagnosisMemory, DiagnosisProvider, DiagnosisRows, DiagnosisSetAside, DiagnosisSettings, DiagnosisShare,
-        DiagnosisStore,
-    },
-    id::ProjectId,
-    session::SessionStatus,
+    diagnose::{DiagnosisChild, DiagnosisLog, DiagnosisLogLine, DiagnosisQuestion},
+    diagnose_machine::{DiagnosisFiles, DiagnosisMemory, DiagnosisSetAside, DiagnosisSettings, DiagnosisShare, DiagnosisStore},
 };
 
-use super::part::{Asker, Missing, late};
+use super::requester::Requester;
 use crate::{
-    config::{self, Places},
-    daemon::{Daemon, calls::Calls, clients::Description},
-    find::{
-        Cut, Finder, IndexState,
-        symbols::{Partial, Symbols, SymbolsState},
-    },
+    daemon::Daemon,
     permission::Question,
-    project::{
-        Projects,
-        overview::{OpenDirectory, Outlook},
-    },
-    session::Working,
-    stdx::{
-        memory::{self, Memory},
-        paths::AbsPath,
-        process::children::Child,
-        recent,
-        tasks::Tasks,
-    },
-    store::{
-        KnownProject, aside,
-        size::{self, Counts},
-    },
+    stdx::{memory, paths::AbsPath, recent},
+    store::{aside, size},
 };
 
-/// The longest list of projects and of questions.
+/// The limit of listed questions.
 const MAX_LISTED: usize = 100;
-/// More files than this of one kind are not looked at.
+/// The limit of counted files of one kind.
 const MAX_FILES: u64 = 5_000;
-/// What the task of a session takes, with its queues and channels; reckoned.
+/// The estimated memory of a session's task with its queues and channels.
 const SESSION_BYTES: u64 = 8 * 1024;
-/// What a session's notes of the files that it has read take; reckoned.
-const NOTES_BYTES: u64 = 2 * 1024;
+/// The estimated memory of a session's record of the files that it has read.
+const READ_FILES_BYTES: u64 = 2 * 1024;
 
-/// What is found by looking at files, of the system and our own.
-#[derive(Default)]
-pub(super) struct Looked {
-    pub memory: Memory,
-    pub children: Vec<DiagnosisChild>,
-    pub store: DiagnosisStore,
-    pub pending: BTreeMap<ProjectId, u64>,
-}
-
-impl Looked {
-    pub async fn now(children: Vec<Child>, places: Places, projects: Arc<Projects>) -> Result<Self, tokio::task::JoinError> {
-        Tasks::spawn_blocking(move || Self {
-            memory: memory::own(),
-            children: children.into_iter().map(child).collect(),
-            store: files(&places),
-            pending: projects.pending(),
-        })
-        .await
-    }
-}
-
-fn child(child: Child) -> DiagnosisChild {
-    let tree = memory::of_tree(child.pid);
-    DiagnosisChild {
-        pid: child.pid,
-        since: child.since,
-        session_id: child.label("session").map(str::to_owned),
-        call_id: child.label("call").map(str::to_owned),
-        processes: tree.map(|(processes, _)| processes),
-        resident: tree.map(|(_, bytes)| bytes),
-        program: child.program,
-    }
-}
-
-/// The sizes of what is kept below the data directory.
-pub(super) fn files(places: &Places) -> DiagnosisStore {
-    let one = |name: &str| {
-        let found = std::fs::metadata(places.data.join(name)).ok();
-        found.map_or_else(DiagnosisFiles::default, |found| DiagnosisFiles { count: 1, bytes: found.len(), more: false })
+pub(super) fn with_memory(children: Vec<DiagnosisChild>) -> Vec<DiagnosisChild> {
+    let with_memory = |child: DiagnosisChild| {
+        let (processes, resident) = memory::of_tree(child.pid).unzip();
+        DiagnosisChild { processes, resident, ..child }
     };
-    let below = |name: &str| {
+    children.into_iter().map(with_memory).collect()
+}
+
+/// The sizes of the files in the data directory.
+pub(super) fn files(data: &AbsPath) -> DiagnosisStore {
+    let count = |name: &str| {
         let mut found = DiagnosisFiles::default();
-        walk(&places.data.join(name), &mut found);
+        count_files(&data.join(name), &mut found);
         found
     };
+    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    let set_aside = aside::all(data.join("polytree.db").as_path()).into_iter();
     DiagnosisStore {
-        database: one("polytree.db"),
-        wal: one("polytree.db-wal"),
-        outputs: below("output"),
-        logs: below("log"),
-        set_aside: aside::all(places.data.join("polytree.db").as_path()).iter().map(|path| set_aside(path)).collect(),
+        database: count("polytree.db"),
+        wal: count("polytree.db-wal"),
+        outputs: count("output"),
+        logs: count("log"),
+        set_aside: set_aside.map(|path| DiagnosisSetAside { bytes: size(&path), path: path.display().to_string() }).collect(),
         ..DiagnosisStore::default()
     }
 }
 
-fn set_aside(path: &std::path::Path) -> DiagnosisSetAside {
-    DiagnosisSetAside { path: path.display().to_string(), bytes: std::fs::metadata(path).map_or(0, |found| found.len()) }
-}
-
-fn walk(directory: &AbsPath, found: &mut DiagnosisFiles) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        if found.count >= MAX_FILES {
-            found.more = true;
-            return;
-        }
-        // Of the entry itself: links are not followed.
-        let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.is_dir() {
-            walk(&directory.join(entry.file_name()), found);
-        } else {
-            found.count += 1;
-            found.bytes += metadata.len();
-        }
+/// Counts a file, or the files below a directory. Symbolic links are not followed.
+fn count_files(path: &AbsPath, found: &mut DiagnosisFiles) {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
+    if found.count >= MAX_FILES {
+        found.more = true;
+    } else if metadata.is_dir() {
+        std::fs::read_dir(path).into_iter().flatten().flatten().for_each(|entry| count_files(&path.join(entry.file_name()), found));
+    } else {
+        found.count += 1;
+        found.bytes += metadata.len();
     }
 }
 
-pub(super) fn sessions(working: Vec<Working>, asker: &Asker) -> Vec<DiagnosisSession> {
-    let session = |working: Working| {
-        let turn = working.turn;
-        let mut status = working.status;
-        if let SessionStatus::Retry(retry) = &mut status {
-            retry.message = asker.clean(&retry.message);
-        }
-        DiagnosisSession {
-            id: working.id,
-            directory: turn.as_ref().and_then(|turn| turn.directory.clone()),
-            status,
-            since: turn.as_ref().map(|turn| turn.since),
-            message_id: turn.as_ref().map(|turn| turn.message.clone()),
-            sign: turn.as_ref().map(|turn| turn.sign),
-            model: turn
-                .as_ref()
-                .and_then(|turn| turn.model.as_ref())
-                .map(|(model, since)| DiagnosisModelCall { model: model.to_string(), since: *since }),
-            tools: turn
-                .into_iter()
-                .flat_map(|turn| turn.tools)
-                .map(|(call_id, tool, since)| DiagnosisToolCall { call_id, tool, since })
-                .collect(),
-            queued: working.queued as u64,
-        }
-    };
-    working.into_iter().map(session).collect()
-}
-
 pub(super) fn questions(open: Vec<Question>) -> Vec<DiagnosisQuestion> {
-    let question = |question: Question| DiagnosisQuestion {
-        id: question.permission.id,
-        session_id: question.permission.session_id,
-        kind: question.permission.kind,
-        since: question.permission.time.created,
-        directory: question.directory,
+    let question = |Question { permission, directory, .. }: Question| DiagnosisQuestion {
+        id: permission.id,
+        session_id: permission.session_id,
+        kind: permission.kind,
+        since: permission.time.created,
+        directory,
     };
     open.into_iter().take(MAX_LISTED).map(question).collect()
 }
 
-/// The checkouts whose file names are held.
-pub(super) fn indexes(finder: &Finder) -> Vec<DiagnosisIndex> {
-    let index = |state: IndexState| DiagnosisIndex {
-        directory: state.root.to_string(),
-        entries: state.entries as u64,
-        bytes: state.bytes as u64,
-        watched: state.watched as u64,
-        unwatched: state.unwatched as u64,
-        partial: state.cut.map(|cut| {
-            let word = match cut {
-                Cut::Entries => "entries",
-                Cut::Depth => "depth",
-                Cut::Time => "time",
-            };
-            word.to_owned()
-        }),
-        used: state.used,
-    };
-    finder.state().into_iter().map(index).collect()
-}
-
-/// The directories whose symbols are held.
-pub(super) fn symbols(symbols: &Symbols) -> Vec<DiagnosisSymbols> {
-    let of = |state: SymbolsState| DiagnosisSymbols {
-        directory: state.root.to_string(),
-        files: state.files as u64,
-        symbols: state.symbols as u64,
-        bytes: state.bytes as u64,
-        partial: state.partial.map(|partial| {
-            let word = match partial {
-                Partial::Reading => "reading",
-                Partial::Budget => "budget",
-            };
-            word.to_owned()
-        }),
-        used: state.used,
-    };
-    symbols.state().into_iter().map(of).collect()
-}
-
-/// Those with open directories first, then the last used.
-pub(super) fn projects(known: Vec<KnownProject>, open: &[OpenDirectory], pending: &BTreeMap<ProjectId, u64>) -> DiagnosisProjects {
-    let is_open: BTreeSet<&ProjectId> = open.iter().map(|open| &open.project.id).collect();
-    let count = known.len() as u64;
-    let (first, rest): (Vec<_>, Vec<_>) = known.into_iter().partition(|project| is_open.contains(&project.id));
-    let list = first.into_iter().chain(rest).take(MAX_LISTED).map(|known| project(&known, open, pending)).collect();
-    DiagnosisProjects { error: None, known: count, list, indexes: Vec::new(), symbols: Vec::new() }
-}
-
-/// Where the store does not answer: what is known without it.
-pub(super) fn open_projects(open: &[OpenDirectory], pending: &BTreeMap<ProjectId, u64>) -> DiagnosisProjects {
-    let mut seen = BTreeSet::new();
-    let known: Vec<_> = open.iter().filter(|open| seen.insert(&open.project.id)).map(|open| open.project.clone()).collect();
-    projects(known, open, pending)
-}
-
-fn project(known: &KnownProject, open: &[OpenDirectory], pending: &BTreeMap<ProjectId, u64>) -> DiagnosisProject {
-    let project = known.to_wire(Vec::new(), !known.worktree.as_path().is_dir());
-    let open: Vec<&OpenDirectory> = open.iter().filter(|open| open.project.id == project.id).collect();
-    DiagnosisProject {
-        used: open.iter().map(|open| open.used).max().unwrap_or(0).max(project.time.updated),
-        open: open.iter().map(|open| open.directory.to_string()).collect(),
-        pending: pending.get(&project.id).copied().unwrap_or(0),
-        id: project.id,
-        worktree: project.worktree,
-        missing: project.missing,
-        trusted: project.trusted,
-    }
-}
-
-/// What the daemon knows to have in memory.
-pub(super) fn accounted(daemon: &Daemon, clients: &[Description], open: &[OpenDirectory]) -> Vec<DiagnosisShare> {
-    let share = |owner: &str, bytes: u64, count: Option<usize>, estimated| DiagnosisShare {
-        owner: owner.to_owned(),
-        bytes,
-        count: count.map(|count| count as u64),
-        estimated,
-    };
+/// The memory whose use is known, the largest share first.
+pub(super) fn accounted(daemon: &Daemon, outbox_messages: u64, outbox_bytes: u64) -> Vec<DiagnosisShare> {
+    let (directories, directory_bytes) = daemon.projects.open_directories();
     let (events, event_bytes) = daemon.events.in_memory();
-    let outbox_messages = clients.iter().map(|client| client.waiting_messages).sum();
-    let outbox_bytes: usize = clients.iter().map(|client| client.waiting_bytes).sum();
-    let directory_bytes: usize = open.iter().map(|open| open.bytes).sum();
     let census = daemon.sessions.census();
+    let (live, readers) = (census.live as u64, census.readers as u64);
     let lines = recent::LOG.lines();
-    let line_bytes: usize = lines.iter().map(|line| line.message.len() + line.target.len() + size_of::<recent::Line>()).sum();
-    let mut all = vec![
-        share("store", size::memory(), None, false),
-        share("events", event_bytes as u64, Some(events), false),
-        share("outboxes", outbox_bytes as u64, Some(outbox_messages), false),
-        share("directories", directory_bytes as u64, Some(open.len()), true),
-        share("sessions", census.live as u64 * SESSION_BYTES, Some(census.live), true),
-        share("files", census.readers as u64 * NOTES_BYTES, Some(census.readers), true),
-        share("log", line_bytes as u64, Some(lines.len()), false),
-    ];
-    all.sort_by_key(|share| std::cmp::Reverse(share.bytes));
-    all
+    let line_bytes: usize = lines.iter().map(|line| line.message.len() + line.target.len() + size_of::<DiagnosisLogLine>()).sum();
+    let mut shares = [
+        ("store", size::memory(), None, false),
+        ("events", event_bytes as u64, Some(events as u64), false),
+        ("outboxes", outbox_bytes, Some(outbox_messages), false),
+        ("directories", directory_bytes as u64, Some(directories as u64), true),
+        ("sessions", live * SESSION_BYTES, Some(live), true),
+        ("files", readers * READ_FILES_BYTES, Some(readers), true),
+        ("log", line_bytes as u64, Some(lines.len() as u64), false),
+    ]
+    .map(|(owner, bytes, count, estimated)| DiagnosisShare { owner: owner.to_owned(), bytes, count, estimated });
+    shares.sort_by_key(|share| Reverse(share.bytes));
+    shares.into()
 }
 
-pub(super) fn memory(own: Memory, accounted: Vec<DiagnosisShare>) -> DiagnosisMemory {
+pub(super) fn memory(own: DiagnosisMemory, accounted: Vec<DiagnosisShare>) -> DiagnosisMemory {
     let known: u64 = accounted.iter().map(|share| share.bytes).sum();
-    DiagnosisMemory {
-        resident: own.resident,
-        proportional: own.proportional,
-        peak: own.peak,
-        swapped: own.swapped,
-        accounted,
-        rest: own.resident.map(|resident| resident.saturating_sub(known)),
-    }
+    DiagnosisMemory { rest: own.resident.map(|resident| resident.saturating_sub(known)), accounted, ..own }
 }
 
-pub(super) fn rows(rows: Counts) -> DiagnosisRows {
-    DiagnosisRows {
-        sessions: rows.sessions,
-        messages: rows.messages,
-        parts: rows.parts,
-        events: rows.events,
-        approximate: rows.approximate,
-        event_bytes: rows.event_bytes,
-        oldest_cursor: rows.oldest_cursor,
-        newest_cursor: rows.newest_cursor,
-    }
-}
-
-pub(super) fn calls(calls: &Calls) -> DiagnosisCalls {
-    #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 microseconds")]
-    let slowest = calls.slowest().into_iter().map(|slow| DiagnosisCall {
-        method: slow.method.to_owned(),
-        connection_id: slow.connection,
-        duration_ms: slow.micros as f64 / 1000.0,
-        ended: slow.ended,
-        error: slow.error.map(|kind| kind.word().to_owned()),
-    });
-    DiagnosisCalls {
-        total: calls.total(),
-        slowest: slowest.collect(),
-        failed: calls.failed().into_iter().map(|(kind, count)| (kind.word().to_owned(), count)).collect(),
-    }
-}
-
-pub(super) fn log(asker: &Asker) -> DiagnosisLog {
+pub(super) fn log(requester: &Requester) -> DiagnosisLog {
     let (errors, warnings) = recent::LOG.counts();
-    let line = |line: recent::Line| DiagnosisLogLine {
-        time: line.time,
-        level: if line.level == tracing::Level::ERROR { LogLevel::Error } else { LogLevel::Warn },
-        target: asker.clean(&line.target),
-        message: asker.clean(&line.message),
+    let clean = |line: DiagnosisLogLine| DiagnosisLogLine {
+        target: requester.clean(&line.target),
+        message: requester.clean(&line.message),
+        ..line
     };
-    DiagnosisLog {
-        level: tracing::level_filters::LevelFilter::current().to_string(),
-        errors,
-        warnings,
-        last: recent::LOG.lines().into_iter().map(line).collect(),
-    }
+    let level = tracing::level_filters::LevelFilter::current().to_string();
+    DiagnosisLog { level, errors, warnings, last: recent::LOG.lines().into_iter().map(clean).collect() }
 }
 
-pub(super) fn settings(outlook: Result<Outlook, Missing<config::Error>>, asker: &Asker) -> DiagnosisSettings {
-    let outlook = match outlook {
-        Ok(outlook) => outlook,
-        Err(Missing::Late) => return DiagnosisSettings { error: Some(late()), ..DiagnosisSettings::default() },
-        Err(Missing::Failed(error)) => {
-            let position = error.position();
-            return DiagnosisSettings {
-                error: Some(asker.clean(&error.to_string())),
-                file: error.file().map(str::to_owned),
-                line: position.map(|(line, _)| line),
-                column: position.map(|(_, column)| column),
-                ..DiagnosisSettings::default()
-            };
-        }
-    };
-    DiagnosisSettings {
-        directory: asker.directory.as_ref().map(ToString::to_string),
-        files: outlook.settings.files.iter().map(ToString::to_string).collect(),
-        unset: outlook.settings.unset.iter().map(ToString::to_string).collect(),
-        model: Some(outlook.model.to_string()),
-        model_error: outlook.problem.map(|problem| asker.clean(&problem)),
-        providers: outlook
-            .providers
-            .into_iter()
-            .map(|provider| DiagnosisProvider {
-                connected: outlook.connected.contains(&provider.id),
-                id: provider.id,
-                env: provider.env,
-                models: provider.models.len() as u64,
-            })
-            .collect(),
-        ..DiagnosisSettings::default()
-    }
+pub(super) fn settings(found: DiagnosisSettings, requester: &Requester) -> DiagnosisSettings {
+    let clean = |text: Option<String>| text.map(|text| requester.clean(&text));
+    DiagnosisSettings { error: clean(found.error), model_error: clean(found.model_error), ..found }
 }
 
 #[cfg(test)]
@@ -366,11 +123,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_accounted_for_is_the_rest() {
+    fn memory_without_a_known_use_is_the_rest() {
         let share = |bytes| DiagnosisShare { bytes, ..DiagnosisShare::default() };
-        let own = Memory { resident: Some(100), ..Memory::default() };
-        assert_eq!(memory(own, vec![share(30), share(20)]).rest, Some(50));
-        assert_eq!(memory(own, vec![share(300)]).rest, Some(0));
-        assert_eq!(memory(Memory::default(), vec![share(1)]).rest, None);
+        let own = || DiagnosisMemory { resident: Some(100), ..DiagnosisMemory::default() };
+        assert_eq!(memory(own(), vec![share(30), share(20)]).rest, Some(50));
+        assert_eq!(memory(own(), vec![share(300)]).rest, Some(0));
+        assert_eq!(memory(DiagnosisMemory::default(), vec![share(1)]).rest, None);
+    }
+
+    #[test]
+    fn files_are_counted_and_links_are_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap();
+        std::fs::create_dir_all(root.join("log/deep")).unwrap();
+        std::fs::write(root.join("log/a"), "123").unwrap();
+        std::fs::write(root.join("log/deep/b"), "4567").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/", root.join("log/deep/root")).unwrap();
+        let found = files(&root);
+        assert_eq!((found.database, found.outputs), (DiagnosisFiles::default(), DiagnosisFiles::default()));
+        assert!(found.logs.count <= 3 && found.logs.bytes < 20 && !found.logs.more, "{found:?}");
     }
 }

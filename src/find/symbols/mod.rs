@@ -21,14 +21,10 @@ mod tests;
 
 use std::sync::Arc;
 
+use polytree_protocol::diagnose::DiagnosisSymbols;
 use tokio::sync::Semaphore;
 
-pub use self::{
-    decode::Position,
-    kind::SymbolKind,
-    project::{Partial, SymbolsState},
-    search::Hit,
-};
+pub use self::{decode::Position, kind::SymbolKind, search::Hit};
 use self::{
     project::{Budget, Project},
     rank::Query,
@@ -144,9 +140,9 @@ impl Symbols {
     }
 
     /// The state of all indexes, sorted by path.
-    pub fn state(&self) -> Vec<SymbolsState> {
+    pub fn state(&self) -> Vec<DiagnosisSymbols> {
         let mut states: Vec<_> = self.projects.list().into_iter().map(|project| project.value.describe(project.used)).collect();
-        states.sort_by(|one, other| one.root.cmp(&other.root));
+        states.sort_by(|one, other| one.directory.cmp(&other.directory));
         states
     }
 

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use polytree_protocol::diagnose::DiagnosisSymbols;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -30,30 +31,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const STALE_AFTER: Duration = Duration::from_secs(3);
 /// How many changed files are reread before a query; more are left to a check.
 const MAX_CHANGED: usize = 64;
-
-/// Why an index is incomplete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partial {
-    /// The first read is not complete.
-    Reading,
-    /// The limits of the index are reached.
-    Budget,
-}
-
-/// The state of an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SymbolsState {
-    pub root: AbsPath,
-    /// The number of files.
-    pub files: usize,
-    pub symbols: usize,
-    /// The memory use in bytes.
-    pub bytes: usize,
-    /// Why it is incomplete.
-    pub partial: Option<Partial>,
-    /// When it was last used, in milliseconds since 1970.
-    pub used: i64,
-}
 
 /// The limits of one index.
 #[derive(Debug, Clone, Copy)]
@@ -120,17 +97,24 @@ impl Project {
     }
 
     /// The state; `used` is the time of the last use.
-    pub fn describe(&self, used: i64) -> SymbolsState {
+    pub fn describe(&self, used: i64) -> DiagnosisSymbols {
         let (is_read, files) = {
             let state = self.lock();
             (state.checked.is_some(), if state.checked.is_some() { state.files.len() } else { state.partial.len() })
         };
         let partial = match () {
-            () if !is_read => Some(Partial::Reading),
-            () if self.is_cut.load(Ordering::Relaxed) => Some(Partial::Budget),
+            () if !is_read => Some("reading"),
+            () if self.is_cut.load(Ordering::Relaxed) => Some("budget"),
             () => None,
         };
-        SymbolsState { root: self.root.clone(), files, symbols: self.symbols(), bytes: self.bytes(), partial, used }
+        DiagnosisSymbols {
+            directory: self.root.to_string(),
+            files: files as u64,
+            symbols: self.symbols() as u64,
+            bytes: self.bytes() as u64,
+            partial: partial.map(str::to_owned),
+            used,
+        }
     }
 
     /// A snapshot of the files.

@@ -27,7 +27,7 @@ fn a_moved_worktree_is_found_before_it_is_seen_again() {
     git(&repo, &["worktree", "move", "../tree", "../moved"]);
     let moved = sandbox.path("moved");
     assert_eq!(registry.moved(checkout), Some(moved.clone()));
-    // A new worktree at the old path is another one, although git calls it by the same name as the path.
+    // A new worktree at the old path is another one, although git gives it the same name.
     let next = sandbox.linked(&repo, "tree");
     assert_ne!(registry.peek(&next).checkout, checkout);
     assert_eq!(registry.peek(&moved).checkout, checkout);
@@ -60,7 +60,7 @@ fn a_removed_worktree_is_missing_and_its_name_may_be_given_again() {
     git(&repo, &["worktree", "add", "--quiet", "--force", second.to_string().as_str(), "tree"]);
     assert_ne!(registry.peek(&second).checkout, first);
     assert_eq!(registry.moved(first), None);
-    // At the old path it is what it was.
+    // At the old path it is the same checkout again.
     git(&repo, &["worktree", "add", "--quiet", "--force", tree.to_string().as_str(), "main", "--detach"]);
     registry.peek(&tree);
 }
@@ -73,7 +73,7 @@ fn worktrees_go_on_while_their_repository_is_moved() {
     let mut registry = Registry::new();
     let (main, linked) = (registry.claim(&repo), registry.claim(&tree));
     let moved = sandbox.rename("repo", "moved");
-    // The worktree's `.git` now leads nowhere, but it is known.
+    // The worktree's `.git` is dangling now, but the checkout is known.
     let broken = registry.claim(&tree);
     assert_eq!((&broken.project.id, broken.checkout), (&linked.project.id, linked.checkout));
     assert_eq!(registry.peek(&moved).checkout, main.checkout);

@@ -1,4 +1,4 @@
-//! Id files that lie.
+//! Forged id files.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -16,7 +16,7 @@ fn a_pipe_does_not_block() {
     }
 }
 
-/// What was granted and trusted in a repository counts nowhere but in its checkouts.
+/// Grants and trust of a repository apply only in its checkouts.
 #[test]
 fn who_only_leads_to_a_repository_is_another_project() {
     let sandbox = Sandbox::new();

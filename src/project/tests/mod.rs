@@ -1,4 +1,4 @@
-//! Projects with real repositories, made by the git program.
+//! Projects with real repositories of the git program.
 
 mod checkouts;
 mod hostile;

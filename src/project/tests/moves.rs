@@ -1,4 +1,4 @@
-//! What keeps its identity, and what gets one of its own.
+//! Which directories keep their identity, and which get a new one.
 
 use std::{fs, sync::Barrier, thread};
 
@@ -58,7 +58,7 @@ fn a_moved_repository_stays_the_same() {
     assert_eq!(second.project.name.as_deref(), Some("Name"));
     assert_eq!(second.project.time.created, first.project.time.created);
 
-    // Another repository where it was is another project.
+    // Another repository at its path is another project.
     let other = sandbox.repository("a");
     assert_ne!(registry.claim_id(&other), first.project.id);
     assert_eq!(registry.peek_id(&sandbox.path("b")), first.project.id);
@@ -173,7 +173,7 @@ fn git_init_keeps_the_id() {
     assert_eq!(registry.claim_id(&path), plain.project.id);
     assert_eq!(id_file(&path), Some(format!("{}\n", plain.project.id)));
 
-    // It has become the repository's, and goes with it.
+    // The id now belongs to the repository, and moves with it.
     let moved = sandbox.rename("a", "b");
     assert_eq!(registry.peek_id(&moved), plain.project.id);
     sandbox.make_directory("a");
@@ -218,7 +218,7 @@ fn all_who_claim_at_once_agree() {
     let shared = Registry::new();
     let barrier = Barrier::new(8);
     let claim = |number: usize| {
-        // Half of them are daemons with stores of their own, half share one.
+        // Half of them are daemons with separate stores, half share one.
         let mut registry = if number.is_multiple_of(2) { shared.clone() } else { Registry::new() };
         barrier.wait();
         registry.claim_id(&paths[number / 2 % 2])

@@ -1,5 +1,5 @@
-//! Any sequence of what people do with directories: all checkouts of one clone are one project, two clones never are,
-//! and moving changes nothing.
+//! Random sequences of operations on directories: all checkouts of one clone are one project, two clones never are, and
+//! moving changes nothing.
 
 use std::{collections::HashSet, fs};
 
@@ -52,12 +52,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What should be true of one repository or plain directory.
+/// The expected state of a repository or plain directory.
 #[derive(Debug, Clone, Default)]
 struct Thing {
     /// The main checkout, then the linked ones.
     checkouts: Vec<String>,
-    /// What the registry has said.
+    /// The id from the registry.
     id: Option<ProjectId>,
 }
 
@@ -66,10 +66,10 @@ struct World {
     registry: Registry,
     repositories: Vec<Thing>,
     plain: Vec<Thing>,
-    /// Every id that was ever said.
+    /// All ids so far.
     ids: HashSet<ProjectId>,
     names: usize,
-    /// Whether the file system tells when a directory was created.
+    /// Whether the file system has creation times.
     tells_birth: bool,
 }
 
@@ -138,7 +138,7 @@ impl World {
                 let thing = self.plain.remove(index);
                 self.sandbox.repository(&thing.checkouts[0]);
                 self.repositories.push(thing);
-                // Before it is seen as a repository only its path is known, which a move would take away.
+                // Before it is known as a repository it is identified by its path only, which a move changes.
                 look(self, Which::Repository(self.repositories.len() - 1), 0, How::Read);
             }
             Step::Clone(which) => {
@@ -148,10 +148,10 @@ impl World {
             }
             Step::Copy(which) => {
                 let index = repository(which);
-                // Nobody can tell a copy from an original of which neither the place nor the directory is known.
+                // A copy cannot be distinguished from an original of which neither the path nor the directory is known.
                 self.look_at_all();
                 let copy = self.sandbox.copy(&self.repositories[index].checkouts[0], &name);
-                // The records of linked worktrees are the original's, which git would "repair" for the copy.
+                // The records of linked worktrees belong to the original; git would "repair" them for the copy.
                 let _ = fs::remove_dir_all(copy.join(".git/worktrees"));
                 self.repositories.push(Thing { checkouts: vec![name], id: None });
                 look(self, Which::Repository(self.repositories.len() - 1), 0, How::Read);
@@ -217,7 +217,7 @@ proptest! {
             world.take(step);
         }
         world.look_at_all();
-        // Looking twice tells the same.
+        // A second look gives the same result.
         world.look_at_all();
     }
 }

@@ -1,4 +1,4 @@
-//! A registry, over what the tests of git use.
+//! A registry, in addition to the support of the git tests.
 
 use std::{fs, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
 
 pub use crate::git::tests::support::{Sandbox, again, command, commit, git, layout, location};
 
-/// What a daemon remembers, with a clock that goes on by one at each look.
+/// A daemon's registry, with a clock that advances by one at each look.
 #[derive(Clone)]
 pub struct Registry {
     pub store: Arc<Store>,
@@ -69,7 +69,7 @@ impl Registry {
         wait(self.store.project(id.clone())).unwrap()
     }
 
-    /// Whether clients are told that the project is missing.
+    /// Whether the project is reported as missing.
     pub fn is_missing(&self, id: &ProjectId) -> bool {
         let project = self.get(id).unwrap();
         project.to_wire(Vec::new(), !project.worktree.as_path().is_dir()).missing
@@ -80,18 +80,18 @@ impl Registry {
         assert!(wait(self.store.change_project(id.clone(), change, 2000, facts)).unwrap());
     }
 
-    /// Where git has moved a linked worktree.
+    /// The new path of a moved linked worktree.
     pub fn moved(&self, id: CheckoutId) -> Option<AbsPath> {
         wait(self.store.linked_worktrees(vec![id])).unwrap().first().and_then(recognise::moved)
     }
 }
 
-/// Waits without a runtime around.
+/// Runs a future without a runtime.
 pub fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// The names in a directory and below, sorted: what a mere read must not change.
+/// The names in a directory and below, sorted, to check that a read changes nothing.
 pub fn names_below(path: &AbsPath) -> Vec<String> {
     let mut names = Vec::new();
     let mut waiting = vec![path.clone()];

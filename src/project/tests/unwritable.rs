@@ -1,4 +1,4 @@
-//! Repositories and places that cannot be written, seen by a user whom file modes stop.
+//! Repositories and directories that are not writable, as an unprivileged user.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// A user without rights, who is nobody where `tests/run` has not made one.
+/// An unprivileged user: `nobody`, if `tests/run` has not created one.
 fn somebody() -> u32 {
     std::env::var("POLYTREE_TEST_UID").ok().and_then(|uid| uid.parse().ok()).unwrap_or(65534)
 }
 
-/// File modes do not stop root, so root runs the test again in a process of somebody else.
+/// File modes do not restrict root, so root runs the test again in a process of another user.
 fn unprivileged(test: &str, body: impl FnOnce()) {
     if rustix::process::geteuid().is_root() {
         let prepare = |command: &mut Command| {
@@ -57,7 +57,7 @@ fn a_read_only_repository_is_known_by_its_place() {
         let born = fs::metadata(moved.join(".git")).unwrap().created().is_ok();
         assert_eq!(registry.claim_id(&moved) == id, born);
 
-        // A copy of it, with another inode, is another; once it can be written the id is.
+        // A copy of it, with another inode, is another project; its id is written once it is writable.
         sandbox.copy("moved", "copy");
         let copied = registry.claim_id(&sandbox.path("copy"));
         assert_ne!(copied, id);
@@ -116,7 +116,7 @@ fn a_key_store_in_a_place_that_cannot_be_written() {
         assert_eq!(store.keys().unwrap()["groq"].expose(), "sk-before");
         set_mode(&data, 0o755);
         set_mode(&data.join("auth.json"), 0o000);
-        // Mode 0000 is no reason to lose what is in it.
+        // Mode 0000 must not lose its identity.
         assert!(matches!(store.set("xai", "sk-new"), Err(KeyStoreError::File { .. })));
         set_mode(&data.join("auth.json"), 0o644);
         assert_eq!(store.keys().unwrap()["groq"].expose(), "sk-before");
@@ -124,7 +124,7 @@ fn a_key_store_in_a_place_that_cannot_be_written() {
     });
 }
 
-/// Only root can give one away.
+/// Only root can change an owner.
 #[test]
 fn a_key_store_of_another_owner_is_refused() {
     if rustix::process::geteuid().is_root() {
@@ -139,7 +139,7 @@ fn a_key_store_of_another_owner_is_refused() {
     }
 }
 
-/// git and its library refuse to open such a repository; which project it is needs neither. Only root can give one away.
+/// git and its library refuse to open such a repository; identifying its project needs neither. Only root can change an owner.
 #[test]
 fn a_repository_of_another_owner() {
     let sandbox = Sandbox::new();

@@ -1,45 +1,34 @@
-//! Where the socket is: in a directory that nobody else can enter, with a path short enough for every system. The
-//! daemon tries a few places and its lock file names the one it listens at, so that clients with other variables, or
-//! another spelling of the data directory, find the same daemon.
+//! The path of the local socket: in a private directory, and within the limit of the operating system. The daemon tries
+//! several paths and writes the one in use to its lock file, so that clients with other variables, or another spelling of
+//! the data directory, find the same daemon.
 
 use std::io;
 
 use crate::stdx::paths::AbsPath;
 
-/// The longest path that a socket can have, without the terminating zero.
+/// The maximum length of a socket's path, without the terminating zero.
 #[cfg(target_os = "linux")]
-const PATH_LIMIT: usize = 107;
+const MAX_PATH_BYTES: usize = 107;
 #[cfg(not(target_os = "linux"))]
-const PATH_LIMIT: usize = 103;
+const MAX_PATH_BYTES: usize = 103;
 
-/// Why there is no socket.
+/// Why the socket cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory cannot be used safely.
     #[error("{directory} cannot hold the socket: {reason}")]
-    Directory {
-        /// The directory.
-        directory: AbsPath,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Something is where the socket should be, and it is not ours to remove.
+    Directory { directory: AbsPath, reason: &'static str },
+    /// The path is taken by something that must not be removed.
     #[error("{path} is in the way: {reason}")]
-    Occupied {
-        /// The socket's path.
-        path: AbsPath,
-        /// What is there.
-        reason: &'static str,
-    },
-    /// No path is short enough.
+    Occupied { path: AbsPath, reason: &'static str },
+    /// All paths are too long.
     #[error("no path for the local socket is short enough")]
     Nowhere,
-    /// The system refused.
+    /// The operating system refuses it.
     #[error("cannot use the local socket {path}")]
     Io {
-        /// The socket's path or its directory.
+        /// The path of the socket or its directory.
         path: AbsPath,
-        /// What it said.
         source: io::Error,
     },
 }
@@ -50,7 +39,7 @@ impl Error {
     }
 }
 
-/// Where the daemon of a data directory is reached.
+/// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     directory: AbsPath,
@@ -58,8 +47,9 @@ pub struct Address {
 }
 
 impl Address {
-    /// The places where the daemon that owns `data` can listen, the best first: in `runtime`, in `data`, and below `/tmp`
-    /// where those paths are too long or hold no sockets. Links are resolved: each spelling gives the same places.
+    /// The addresses for the daemon that owns `data`, the preferred first: in `runtime`, in `data`, and below `/tmp` if those
+    /// paths are too long or their file systems do not support sockets. Links are resolved, so that each spelling gives the
+    /// same addresses.
     #[cfg(unix)]
     #[must_use]
     pub fn candidates(runtime: &AbsPath, data: &AbsPath) -> Vec<Self> {
@@ -68,11 +58,11 @@ impl Address {
         let both = [&runtime, &data].map(|path| path.as_path().as_os_str().as_encoded_bytes()).join(&0);
         let short = short_directory().join(format!("{}.sock", &blake3::hash(&both).to_hex()[..32]));
         let paths = [runtime.join(format!("daemon-{name}.sock")), data.join("daemon.sock"), short];
-        paths.into_iter().filter(|path| path.as_path().as_os_str().len() <= PATH_LIMIT).filter_map(Self::at).collect()
+        paths.into_iter().filter(|path| path.as_path().as_os_str().len() <= MAX_PATH_BYTES).filter_map(Self::at).collect()
     }
 
-    /// The place where the daemon that owns `data` listens. A pipe's name has no useful limit and depends on nothing but
-    /// the data directory, so there is one: the lock file of a running daemon cannot be read here.
+    /// The address for the daemon that owns `data`. A pipe's name has no relevant limit and depends only on the data
+    /// directory, so there is one: the lock file of a running daemon cannot be read on this platform.
     #[cfg(windows)]
     #[must_use]
     pub fn candidates(_: &AbsPath, data: &AbsPath) -> Vec<Self> {
@@ -85,13 +75,12 @@ impl Address {
         Some(Self { directory: path.parent()?, path })
     }
 
-    /// The socket's path.
     #[must_use]
     pub fn path(&self) -> &AbsPath {
         &self.path
     }
 
-    /// The name as the system wants it.
+    /// The name for the operating system.
     pub(super) fn name(&self) -> io::Result<interprocess::local_socket::Name<'static>> {
         use interprocess::local_socket::{GenericFilePath, ToFsName as _};
         #[cfg(unix)]
@@ -104,7 +93,7 @@ impl Address {
         path.to_fs_name::<GenericFilePath>()
     }
 
-    /// Makes the directory, or checks that it is ours alone.
+    /// Creates the directory, or checks that it is private.
     pub(super) fn prepare(&self) -> Result<(), Error> {
         #[cfg(unix)]
         return private_directory(&self.directory);
@@ -119,7 +108,7 @@ fn short_directory() -> AbsPath {
     AbsPath::new(format!("/tmp/polytree-{uid}")).expect("it is absolute")
 }
 
-/// The real path. A link that another user has made is left as it is, and is refused when it is used.
+/// The real path. A link of another user is not resolved, and refused later.
 #[cfg(unix)]
 fn resolved(directory: &AbsPath) -> AbsPath {
     use std::os::unix::fs::MetadataExt as _;
@@ -130,13 +119,13 @@ fn resolved(directory: &AbsPath) -> AbsPath {
     }
 }
 
-/// Makes a directory of mode 0700, or takes one that is ours; others are then locked out of it.
+/// Creates a directory with mode 0700, or uses an own one and restricts its mode.
 #[cfg(unix)]
 pub(super) fn private_directory(directory: &AbsPath) -> Result<(), Error> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(Error::io(directory))?;
-    // Not followed: a link in a place where others can write could lead anywhere.
+    // Links are not followed: other users may be able to write to the parent.
     let metadata = std::fs::symlink_metadata(directory).map_err(Error::io(directory))?;
     let unfit = |reason| Err(Error::Directory { directory: directory.clone(), reason });
     if !metadata.is_dir() {
@@ -185,7 +174,7 @@ mod tests {
         std::fs::create_dir(root.join("real").as_path()).unwrap();
         symlink("real", root.join("link").as_path()).unwrap();
         let of = |name: &str| Address::candidates(&root.join(name).join("run"), &root.join(name).join("data"));
-        assert_eq!(of("link"), of("real"), "although neither is there yet");
+        assert_eq!(of("link"), of("real"), "although neither exists yet");
         assert!(of("link")[0].path().is_within(&root.join("real")));
     }
 

@@ -1,4 +1,4 @@
-//! The other side of the socket, for the command line.
+//! The client side of the local socket, for the command line.
 
 use std::io;
 
@@ -12,31 +12,28 @@ use super::{
 };
 use crate::jsonrpc::peer::ErrorObject;
 
-/// The longest first line of a daemon, in bytes.
-const LINE_LIMIT: usize = 64 * 1024;
+/// The size limit of a daemon's first line.
+const MAX_WELCOME_BYTES: usize = 64 * 1024;
 
 /// A connection whose hello was accepted.
 pub struct Greeted {
-    /// Who serves.
     pub welcome: Welcome,
-    /// What the daemon sends.
     pub input: Box<dyn AsyncRead + Unpin + Send>,
-    /// What it reads.
     pub output: Box<dyn AsyncWrite + Unpin + Send>,
 }
 
-/// Why there is no such connection.
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum NotGreeted {
-    /// The daemon does not serve this client.
+    /// The daemon refuses this client.
     #[error(transparent)]
     Refused(ErrorObject),
-    /// Nobody listens, or whoever listened has gone.
+    /// No daemon listens, or it has disconnected.
     #[error("the daemon does not answer on its socket")]
     Silent(#[from] io::Error),
 }
 
-/// What a daemon says first.
+/// The first line of a daemon.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum First {
@@ -44,7 +41,7 @@ enum First {
     Refusal { error: ErrorObject },
 }
 
-/// Connects to the daemon, says hello, and waits until it is welcome: from then on the daemon serves it.
+/// Connects to the daemon, sends the hello, and waits for the welcome.
 ///
 /// # Errors
 /// [`NotGreeted`].
@@ -55,7 +52,7 @@ pub async fn greet(address: &Address, hello: &Hello) -> Result<Greeted, NotGreet
         if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
             break end;
         }
-        if read.len() > LINE_LIMIT || input.read_buf(&mut read).await? == 0 {
+        if read.len() > MAX_WELCOME_BYTES || input.read_buf(&mut read).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     };
@@ -66,17 +63,16 @@ pub async fn greet(address: &Address, hello: &Hello) -> Result<Greeted, NotGreet
     }
 }
 
-/// Connects to the daemon and says hello; gives what the daemon sends and what it reads. A refusal comes as the
-/// first line.
+/// Connects to the daemon and sends the hello; returns the input and the output. A refusal is the first line of the input.
 ///
 /// # Errors
-/// `NotFound` or `ConnectionRefused` when no daemon listens, `PermissionDenied` when another user does.
+/// `NotFound` or `ConnectionRefused` if no daemon listens, `PermissionDenied` if another user does.
 pub async fn connect(
     address: &Address,
     hello: &Hello,
 ) -> io::Result<(impl AsyncRead + Unpin + Send + 'static, impl AsyncWrite + Unpin + Send + 'static)> {
     let stream = LocalSocketStream::connect(address.name()?).await?;
-    // The hello holds keys: nobody else may listen at our address, not even where everybody can make directories.
+    // The hello contains keys: no other user may listen at the address, even if all users can create directories there.
     #[cfg(unix)]
     if !super::same_user::same_user(&stream) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens on the socket"));
@@ -87,7 +83,7 @@ pub async fn connect(
     Ok((reader, writer))
 }
 
-/// Both directions. Shutting down the second ends the other side's input, which the library's own halves do not do.
+/// Both directions. Shutting down the second ends the other side's input, unlike with the library's own halves.
 #[cfg(unix)]
 pub(super) fn split(stream: LocalSocketStream) -> (tokio::net::unix::OwnedReadHalf, tokio::net::unix::OwnedWriteHalf) {
     let LocalSocketStream::UdSocket(stream) = stream;

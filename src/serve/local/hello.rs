@@ -1,4 +1,4 @@
-//! The first line of a client: where it is, what it speaks, and its variables.
+//! The hello, a client's first line: its directory, its versions, and its environment variables.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -6,23 +6,23 @@ use polytree_protocol::PROTOCOL_VERSION;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    daemon::life::Making,
+    daemon::life::Handover,
     rpc::{
         connection::{Connection, Door},
         error::Error,
     },
     stdx::{paths::AbsPath, version::version},
-    store::Kind,
+    store::OwnerKind,
 };
 
-/// What a client says first. Newer clients may say more.
+/// A client's first line. Newer clients may send more fields.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
-    /// The directory that requests without one mean; absolute.
+    /// The directory of requests that name none; absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
-    /// The version of the contract that the client speaks.
+    /// The client's protocol version.
     pub protocol_version: u32,
     /// The version of the client's executable.
     #[serde(default)]
@@ -30,28 +30,26 @@ pub struct Hello {
     /// The client's variables, for the turns that it starts.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// The client wants to be told who serves it, before anything else: a [`Welcome`].
+    /// The client wants a [`Welcome`] first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub welcome: bool,
 }
 
-/// What the daemon says first to a client whose hello asks for it. Newer daemons may say more.
+/// The daemon's first line, if the hello asks for it. Newer daemons may send more fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Welcome {
-    /// The daemon's process.
     pub pid: u32,
     /// The version of the daemon's executable.
     pub version: String,
-    /// What kind of process it is.
-    pub kind: Kind,
-    /// What it does about a client that is newer than itself.
+    pub kind: OwnerKind,
+    /// What it does about a client that is newer than it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub room: Option<Making>,
+    pub room: Option<Handover>,
 }
 
 impl Welcome {
-    /// The line, without its end.
+    /// The line, without the line end.
     #[must_use]
     pub fn line(&self) -> String {
         serde_json::json!({ "welcome": self }).to_string()
@@ -64,7 +62,7 @@ struct Line<H> {
 }
 
 impl Hello {
-    /// The hello of this program, in this directory, with these variables.
+    /// The hello of this program.
     #[must_use]
     pub fn new(directory: Option<&AbsPath>, environment: BTreeMap<String, String>) -> Self {
         Self {
@@ -76,14 +74,14 @@ impl Hello {
         }
     }
 
-    /// The line, without its end.
+    /// The line, without the line end.
     #[must_use]
     pub fn line(&self) -> String {
-        // A map of strings always serialises.
+        // A map of strings can always be serialized.
         serde_json::to_string(&Line { hello: self }).unwrap_or_default()
     }
 
-    /// The version of the executable of a client whatever else it says.
+    /// The version of the client's executable, even if the rest is invalid.
     #[must_use]
     pub fn executable_version_in(line: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
@@ -94,18 +92,18 @@ impl Hello {
         serde_json::from_slice::<Line<Version>>(line).ok().map(|line| line.hello.executable_version)
     }
 
-    /// Reads a client's first line.
+    /// Parses a client's first line.
     ///
     /// # Errors
     /// `invalid_request`, or `unsupported_version`.
     pub fn parse(line: &[u8]) -> Result<Self, Error> {
-        // The version is looked at first: another one may have another hello.
+        // The version is checked first: another version may have another hello.
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Version {
             protocol_version: u32,
         }
-        // The parser's message is not repeated: it could quote the environment.
+        // Without the parser's message, which could quote the environment.
         let refuse =
             |_| Error::invalid_request("the first line must be {\"hello\": {directory, protocolVersion, executableVersion, environment}}");
         let version = serde_json::from_slice::<Line<Version>>(line).map_err(refuse)?.hello.protocol_version;
@@ -115,10 +113,10 @@ impl Hello {
         Ok(serde_json::from_slice::<Line<Self>>(line).map_err(refuse)?.hello)
     }
 
-    /// The connection that begins with it.
+    /// The connection of the client.
     ///
     /// # Errors
-    /// `invalid_params` when the directory is not absolute.
+    /// `invalid_params` if the directory is not absolute.
     pub fn connection(self) -> Result<Connection, Error> {
         let directory = self.directory.map(|text| {
             AbsPath::new(&text).ok_or_else(|| Error::invalid_params(format!("field `hello.directory`: {text:?} is not an absolute path")))
@@ -129,7 +127,7 @@ impl Hello {
 
 impl fmt::Debug for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the environment: it holds keys.
+        // Without the environment, which contains keys.
         f.debug_struct("Hello")
             .field("directory", &self.directory)
             .field("protocol_version", &self.protocol_version)

@@ -1,6 +1,5 @@
-//! The door for the user's own programs: a Unix socket of mode 0600 in a directory of mode 0700, or a named pipe.
-//! Only the same user gets in. The first line that a client sends is its hello; from then on it is a connection
-//! like any other.
+//! The door for the user's programs: a Unix socket with mode 0600 in a directory with mode 0700, or a named pipe. Only the
+//! same user can connect. A client first sends a hello; then it is a connection like any other.
 
 mod address;
 mod client;

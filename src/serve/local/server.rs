@@ -18,7 +18,7 @@ use super::{
     hello::{Hello, Welcome},
 };
 use crate::{
-    daemon::life::{Life, Making},
+    daemon::life::{Handover, Life},
     jsonrpc::framing::{Decoder, Frame, Framing, MESSAGE_LIMIT},
     rpc::{Rpc, error::Error as Refusal},
     serve::{
@@ -26,7 +26,7 @@ use crate::{
         engine::{End, Engine},
     },
     stdx::{process::descriptors, tasks::Tasks, version::version},
-    store::Kind,
+    store::OwnerKind,
 };
 
 /// The maximum size of a hello, in bytes: it holds the client's environment variables.
@@ -36,28 +36,28 @@ const HELLO_LIMIT: usize = 8 * 1024 * 1024;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When a client should retry while this daemon shuts down for it, in milliseconds.
-const SOON: u64 = 100;
+const HANDOVER_RETRY_MS: u64 = 100;
 
 /// How long answers may take during shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The interval of checks that the socket's file still exists.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The listening socket. Dropping it removes its file.
 pub struct Listener {
     socket: Socket,
     address: Address,
-    /// What tells its file from one that another process has put in its place.
+    /// Identifies its file, which another process might replace.
     #[cfg(unix)]
     file: Option<(u64, u64)>,
 }
 
 impl Listener {
-    /// Listens at the first of these addresses where that is possible.
+    /// Listens at the first address that works.
     ///
     /// # Errors
-    /// The first failure, when it is possible at none.
+    /// The first error, if none works.
     pub async fn bind_first(addresses: &[Address]) -> Result<Self, Error> {
         let mut first = None;
         for address in addresses {
@@ -72,11 +72,10 @@ impl Listener {
         Err(first.unwrap_or(Error::Nowhere))
     }
 
-    /// Listens. The caller must own the data directory: a socket file that is still there belongs to a dead daemon
-    /// then, and is replaced.
+    /// Listens. The caller must own the data directory, so that an existing socket belongs to a dead daemon, and is replaced.
     ///
     /// # Errors
-    /// When the directory is not private, something else is in the way, or the system refuses.
+    /// If the directory is not private, the path is taken by something else, or the operating system refuses.
     pub async fn bind(address: Address) -> Result<Self, Error> {
         address.prepare()?;
         #[cfg(unix)]
@@ -86,11 +85,11 @@ impl Listener {
         #[cfg(unix)]
         let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
         let mut socket = options.create_tokio().map_err(Error::io(path))?;
-        // The library would remove whatever has this path by then.
+        // The library would remove any file with this path.
         socket.do_not_reclaim_name_on_drop();
         #[cfg(unix)]
         {
-            // Systems that do not take a mode at binding: the directory has kept others out until here.
+            // Some systems ignore the mode at binding; until here the directory protects the socket.
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(Error::io(path))?;
         }
@@ -102,10 +101,10 @@ impl Listener {
         })
     }
 
-    /// Waits until the socket's file has gone, as when a runtime directory is emptied: nobody can reach it any more.
+    /// Waits until the socket's file is removed, as when a runtime directory is cleaned: then no client can connect.
     pub async fn removed(&self) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             if !self.is_in_place() {
                 return;
             }
@@ -119,11 +118,11 @@ impl Listener {
 
     #[cfg(windows)]
     fn is_in_place(&self) -> bool {
-        // A pipe's name has no file that could be removed.
+        // A named pipe has no file.
         true
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -142,7 +141,7 @@ impl Listener {
                     drop(tasks.spawn("local connection", async move { welcome(&rpc, &inner, stream).await }));
                 }
                 Err(error) => {
-                    // Out of descriptors, most likely: others may end meanwhile.
+                    // Probably out of file descriptors; others may be closed meanwhile.
                     tracing::warn!("cannot accept a local connection: {error}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -155,13 +154,13 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if self.is_in_place() {
-            // One that cannot be removed is replaced by the next daemon.
+            // If this fails, the next daemon replaces it.
             let _ = std::fs::remove_file(self.address.path());
         }
     }
 }
 
-/// The device and the number of a file.
+/// The device and inode of a file.
 #[cfg(unix)]
 fn identity(path: &crate::stdx::paths::AbsPath) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -171,14 +170,14 @@ fn identity(path: &crate::stdx::paths::AbsPath) -> Option<(u64, u64)> {
 async fn welcome(rpc: &Rpc, tasks: &Tasks, stream: LocalSocketStream) {
     #[cfg(unix)]
     if !super::same_user::same_user(&stream) {
-        tracing::warn!("another user came by the local socket and was refused");
+        tracing::warn!("refused a connection of another user to the local socket");
         return;
     }
     let (reader, writer) = split(stream);
     serve_stream(rpc, tasks, reader, writer).await;
 }
 
-/// Serves one client from its hello on.
+/// Serves one client, starting with its hello.
 async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin + Send + 'static) {
     let mut decoder = Decoder::new(HELLO_LIMIT);
     let said = tokio::select! {
@@ -188,18 +187,18 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
     let late = || Refusal::invalid_request("no hello came in time");
     let connection = match said.unwrap_or_else(|_| Err(Some(late()))) {
         Ok(_) if descriptors::are_short() => {
-            let text = "so many clients are connected that the daemon keeps its last descriptors for them";
+            let text = "the daemon needs its remaining file descriptors for the connected clients";
             Err(Some(
                 Refusal::unavailable(text).retry_after(1000).hint("close some of them, or raise the limit of open files with `ulimit -n`"),
             ))
         }
         Ok(hello) => {
             let life = rpc.life();
-            // Whoever comes lets the daemon notice at once that its place has gone.
+            // A new client makes the daemon check immediately whether its data directory was removed.
             life.is_lost();
             let room = life.make_room(&hello.executable_version);
-            if life.is_leaving() && room != Some(Making::Now) {
-                // To be looked for again when the lock is free.
+            if life.is_shutting_down() && room != Some(Handover::Now) {
+                // The client retries when the lock is free.
                 return;
             }
             let welcome = Welcome { pid: std::process::id(), version: version().to_owned(), kind: life.kind(), room };
@@ -213,7 +212,7 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
         Ok((connection, Some(welcome))) => {
             let line = format!("{}\n", welcome.line());
             let written = timeout(STOP_TIMEOUT, writer.write_all(line.as_bytes())).await;
-            if !matches!(written, Ok(Ok(()))) || welcome.room == Some(Making::Now) {
+            if !matches!(written, Ok(Ok(()))) || welcome.room == Some(Handover::Now) {
                 return;
             }
             connection
@@ -223,7 +222,7 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
                 let mut line = Vec::new();
                 refusal.log();
                 Framing::Lines.encode(answer::failure(None, &refusal).get(), &mut line);
-                // A client that does not read its refusal misses nothing.
+                // A client that does not read its refusal is ignored.
                 let _ = timeout(STOP_TIMEOUT, async {
                     writer.write_all(&line).await?;
                     writer.shutdown().await
@@ -233,11 +232,11 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
             return;
         }
     };
-    tracing::debug!(connection = connection.id(), "a local client has come");
+    tracing::debug!(connection = connection.id(), "a local client has connected");
     decoder.set_limit(MESSAGE_LIMIT);
     let engine = Engine::start(rpc, connection.clone(), tasks, writer);
     match engine.read(&mut decoder, &mut reader).await {
-        // It may still read, so it gets its answers, however long they take.
+        // It may still read, so its requests are answered, without a timeout.
         End::Input => tokio::select! {
             () = engine.idle() => {}
             () = tasks.token().cancelled() => {}
@@ -246,10 +245,10 @@ async fn serve_stream(rpc: &Rpc, tasks: &Tasks, mut reader: impl AsyncRead + Unp
         End::Gone => {}
     }
     engine.close().await;
-    tracing::debug!(connection = connection.id(), "a local client has gone");
+    tracing::debug!(connection = connection.id(), "a local client has disconnected");
 }
 
-/// Reads the hello; no refusal for a client that says nothing and goes.
+/// Reads the hello; without a refusal if the client disconnects without one.
 async fn hello(life: &Life, decoder: &mut Decoder, reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Option<Refusal>> {
     let read = |frame: Frame<'_>| match frame {
         Frame::Message(line) => Hello::parse(line).map_err(|refusal| match refusal.kind() {
@@ -272,25 +271,27 @@ async fn hello(life: &Life, decoder: &mut Decoder, reader: &mut (impl AsyncRead 
     }
 }
 
-/// What to do for a client that this daemon does not understand. With `retryAfter` one may come whom it understands.
+/// The refusal of a client with another version. With `retryAfter`, a daemon with its version can start.
 fn other_version(life: &Life, client: &str, refusal: Refusal) -> Refusal {
     let pid = std::process::id();
     let refusal = refusal.with(|data| data.pid = Some(pid));
     let daemon = version();
     match life.make_room(client) {
-        Some(Making::Now) => refusal.retry_after(SOON).hint(format!("the daemon {daemon} (process {pid}) leaves now: come again")),
-        Some(Making::Later) => refusal.retry_after(SOON).hint(format!(
-            "the daemon {daemon} (process {pid}) makes room for {client} when its turns have ended; `polytree stop --now` does not wait for them"
+        Some(Handover::Now) => {
+            refusal.retry_after(HANDOVER_RETRY_MS).hint(format!("the daemon {daemon} (process {pid}) shuts down now: retry"))
+        }
+        Some(Handover::Later) => refusal.retry_after(HANDOVER_RETRY_MS).hint(format!(
+            "the daemon {daemon} (process {pid}) shuts down for {client} after its turns; `polytree stop --now` does not wait for them"
         )),
-        Some(Making::Never) => refusal.hint(match life.kind() {
-            Kind::Standalone => format!("the daemon {daemon} (process {pid}) is part of another program: end that one"),
-            _ => format!("the daemon {daemon} (process {pid}) does not leave by itself: `polytree stop` or `kill {pid}` ends it"),
+        Some(Handover::Never) => refusal.hint(match life.kind() {
+            OwnerKind::Standalone => format!("the daemon {daemon} (process {pid}) is part of another program: exit that program"),
+            _ => format!("the daemon {daemon} (process {pid}) does not shut down by itself: `polytree stop` or `kill {pid}` ends it"),
         }),
         None => refusal.hint(format!("the daemon (process {pid}) is polytree {daemon}: use a program that goes with it")),
     }
 }
 
-/// Removes the socket of a dead daemon; nothing else, and nobody else's.
+/// Removes the socket of a dead daemon; never another kind of file, or one of another user.
 #[cfg(unix)]
 async fn remove_stale(address: &Address) -> Result<(), Error> {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};

@@ -46,7 +46,7 @@ impl Server {
     /// Sends the text as a whole and reads until the end.
     async fn exchange(&self, text: &str) -> String {
         let (mut reader, mut writer) = split(LocalSocketStream::connect(self.address.name().unwrap()).await.unwrap());
-        // A refusal may come before everything is written.
+        // A refusal may arrive before everything is written.
         let _ = writer.write_all(text.as_bytes()).await;
         let _ = writer.shutdown().await;
         let mut answer = String::new();
@@ -87,7 +87,7 @@ async fn a_client_calls_and_listens() {
         assert_eq!(notification.method, "event");
         assert_eq!(notification.params, serde_json::json!({"subscription": subscription, "result": number}));
     }
-    // A call that is given up is cancelled.
+    // A dropped call is cancelled.
     let waiting = peer.call("test.wait", serde_json::json!({"gate": "never"}));
     assert!(timeout(Duration::from_millis(50), waiting).await.is_err());
     assert_eq!(peer.call("test.echo", serde_json::json!({})).await.unwrap(), serde_json::Value::Null);
@@ -104,7 +104,7 @@ async fn a_client_calls_and_listens() {
 async fn a_client_that_has_ended_its_input_gets_its_answers() {
     let server = Server::start().await;
     let request = r#"{"jsonrpc":"2.0","id":1,"method":"test.wait","params":{"gate":"a"}}"#;
-    // With the marks that some programs write before every line.
+    // With the byte order marks that some programs write before each line.
     let text = format!("\u{feff}{}\n\u{feff}{request}", hello().line());
     let (answer, ()) = tokio::join!(server.exchange(&text), async {
         tokio::time::sleep(Duration::from_millis(20)).await;

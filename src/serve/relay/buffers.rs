@@ -1,15 +1,15 @@
-//! Which files the client holds open. Their texts are not kept: when the daemon has gone, the next one is told that it
-//! does not know them, and the client that it must announce them again. Nobody takes the disk for the newest meanwhile.
+//! The files that are open in the client. Their texts are not kept: the next daemon gets the files without their texts,
+//! and the client is asked to announce them again, so that nothing uses outdated files meanwhile.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What tells a file in `buffer.*`.
+/// The params of `buffer.*` that identify a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {
-    /// As the client spells it.
+    /// The client's spelling.
     pub path: String,
     directory: Option<String>,
 }
@@ -17,7 +17,7 @@ pub struct Named {
 /// The open files.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    /// With the real path, where the daemon has told it.
+    /// With the real path, if the daemon has returned it.
     open: BTreeMap<Named, Option<String>>,
 }
 
@@ -36,7 +36,7 @@ struct Opened<'a> {
 }
 
 impl Named {
-    /// What the params tell; their text is not looked at.
+    /// The identity in the params; the text is ignored.
     pub fn of(params: Option<&str>) -> Option<Self> {
         let params: Params<'_> = serde_json::from_str(params?).ok()?;
         Some(Self { path: params.path.into_owned(), directory: params.directory.map(Cow::into_owned) })
@@ -44,24 +44,23 @@ impl Named {
 }
 
 impl Buffers {
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Notes that the client has opened a file; `result` is what the daemon has answered, if it was to.
+    /// The client has opened a file; `result` is the daemon's answer, if the client asked for one.
     pub fn opened(&mut self, named: Named, result: Option<&str>) {
         let real = result.and_then(|result| serde_json::from_str::<Opened<'_>>(result).ok()).map(|opened| opened.path.into_owned());
         self.open.insert(named, real);
     }
 
-    /// Notes that the client has closed one, by whatever name.
+    /// The client has closed a file, by either name.
     pub fn closed(&mut self, named: &Named) {
         let real = self.open.remove(named).flatten().unwrap_or_else(|| named.path.clone());
         self.open.retain(|_, other| other.as_ref() != Some(&real));
     }
 
-    /// Params that open each of them without its text.
+    /// The params to open each file without its text.
     pub fn untold(&self) -> impl Iterator<Item = Value> {
         self.open.iter().map(|(named, real)| match real {
             Some(real) => json!({ "path": real, "version": 0 }),
@@ -69,7 +68,7 @@ impl Buffers {
         })
     }
 
-    /// The client's names of them.
+    /// The client's spellings.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.open.keys().map(|named| named.path.clone())
     }

@@ -1,5 +1,5 @@
-//! What a client has asked and the daemon has not answered yet, and which of it may be asked again when the daemon
-//! has gone. The text of a request is held only for that, and only up to a limit.
+//! The client's requests that the daemon has not answered yet, and which of them may be sent to the next daemon. The text
+//! of a request is kept only for this, with a limit.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,31 +12,26 @@ use serde_json::{Map, Value};
 use super::buffers::Named;
 use crate::jsonrpc::envelope::{Id, Request};
 
-/// The longest message that is held, in bytes.
-const HELD: usize = 64 * 1024;
+/// The size limit of a message that is kept.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
 
-/// How many bytes are held in all; requests beyond are not sent again.
-const HELD_IN_ALL: usize = 8 * 1024 * 1024;
+/// The limit of kept bytes in total; further requests are not sent again.
+const MAX_TOTAL_BYTES: usize = 8 * 1024 * 1024;
 
-/// What an answer means to the relay.
+/// What the relay does with an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// Nothing: it is passed on.
+    /// It is passed on.
     Call,
     /// It opens a subscription.
-    Subscribe {
-        /// The method.
-        method: Box<str>,
-        /// Its params.
-        params: Map<String, Value>,
-    },
-    /// It ends the client's subscription of this number.
+    Subscribe { method: Box<str>, params: Map<String, Value> },
+    /// It closes the client's subscription with this number.
     Unsubscribe(u64),
-    /// It announces the text of a file.
+    /// It opens a file.
     Open(Named),
-    /// It ends that.
+    /// It closes a file.
     Close(Named),
-    /// It introduces the client; the params' JSON is said again to another daemon.
+    /// It initializes the connection; the JSON of the params is sent to the next daemon, too.
     Introduce(Box<str>),
 }
 
@@ -45,33 +40,32 @@ pub enum Purpose {
 pub struct Member {
     /// The client's id for it.
     pub id: Id,
-    /// What its answer means.
+    /// What to do with its answer.
     pub purpose: Purpose,
-    /// The client no longer wants it.
+    /// The client has cancelled it.
     pub cancelled: bool,
 }
 
-/// A message that waits for its answer.
+/// A message without an answer so far.
 #[derive(Debug)]
 pub struct Exchange {
-    /// Its requests: one, or those of a batch that have an id.
+    /// Its requests: one, or the entries of a batch with an id.
     pub members: Vec<Member>,
-    /// Whether it is an array.
+    /// Whether it is a batch.
     pub batch: bool,
-    /// The message as it was sent to the daemon, if it may be sent again.
+    /// The message, if it may be sent again.
     pub text: Option<Box<str>>,
 }
 
 impl Exchange {
-    /// Whether it is to be sent to another daemon: not what the client no longer wants, and not the end of something that
-    /// has ended with the daemon.
+    /// Whether it is sent to the next daemon: not if it is cancelled, or closes a subscription that ended with the daemon.
     pub fn is_repeatable(&self) -> bool {
         let over = |member: &Member| member.cancelled || matches!(member.purpose, Purpose::Unsubscribe(_));
         self.text.is_some() && !self.members.iter().all(over)
     }
 }
 
-/// All messages that wait for an answer, in the order in which they were sent.
+/// All messages without an answer, in the order in which they were sent.
 #[derive(Debug, Default)]
 pub struct Exchanges {
     next: u64,
@@ -81,19 +75,19 @@ pub struct Exchanges {
 }
 
 impl Exchanges {
-    /// Whether a request of this id waits.
+    /// Whether a request with this id is in flight.
     pub fn contains(&self, id: &Id) -> bool {
         self.by_id.contains_key(id)
     }
 
-    /// Whether nothing waits.
+    /// Whether no request is in flight.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Notes a message. `repeatable` tells whether it may be sent again at all.
+    /// Adds a message. `repeatable`: whether it may be sent again.
     pub fn add(&mut self, members: Vec<Member>, batch: bool, text: &str, repeatable: bool) {
-        let fits = text.len() <= HELD && self.held + text.len() <= HELD_IN_ALL;
+        let fits = text.len() <= MAX_KEPT_BYTES && self.held + text.len() <= MAX_TOTAL_BYTES;
         let text: Option<Box<str>> = (repeatable && fits).then(|| text.into());
         self.held += text.as_deref().map_or(0, str::len);
         for member in &members {
@@ -103,20 +97,20 @@ impl Exchanges {
         self.next += 1;
     }
 
-    /// The request of this id.
+    /// The request with this id.
     pub fn member(&mut self, id: &Id) -> Option<&mut Member> {
         let exchange = self.waiting.get_mut(self.by_id.get(id)?)?;
         exchange.members.iter_mut().find(|member| member.id == *id)
     }
 
-    /// Takes out the message to which the request of this id belongs.
+    /// Removes the message of the request with this id.
     pub fn take(&mut self, id: &Id) -> Option<Exchange> {
         let exchange = self.waiting.remove(self.by_id.get(id)?)?;
         self.forget(&exchange);
         Some(exchange)
     }
 
-    /// Takes out every message of which `keep` says so, oldest first.
+    /// Removes all messages that `keep` selects, oldest first.
     pub fn take_unless(&mut self, mut keep: impl FnMut(&Exchange) -> bool) -> Vec<Exchange> {
         let numbers: Vec<u64> = self.waiting.iter().filter(|(_, exchange)| !keep(exchange)).map(|(number, _)| *number).collect();
         let taken: Vec<Exchange> = numbers.iter().filter_map(|number| self.waiting.remove(number)).collect();
@@ -124,7 +118,7 @@ impl Exchanges {
         taken
     }
 
-    /// The texts of all that waits and may be sent again, oldest first.
+    /// The texts of all messages to send again, oldest first.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.waiting.values().filter_map(|exchange| exchange.text.as_deref())
     }
@@ -137,7 +131,7 @@ impl Exchanges {
     }
 }
 
-/// What a request's answer will mean, by the table of methods.
+/// What to do with the answer to a request, by its method.
 pub fn purpose(request: &Request<'_>) -> Purpose {
     match request.method.as_ref() {
         "server.initialize" => Purpose::Introduce(request.params.unwrap_or("{}").into()),
@@ -154,24 +148,23 @@ pub fn purpose(request: &Request<'_>) -> Purpose {
     }
 }
 
-/// Whether a request may be sent again when its answer was lost: always what only reads, what changes something if the
-/// client gave it an id of its own.
+/// Whether a request may be sent again if its answer was lost: if it only reads, or if it has an idempotency id.
 pub fn repeatable(request: &Request<'_>) -> bool {
     match spec(&request.method).map(|spec| spec.retry) {
         Some(Retry::Read) => true,
         Some(Retry::Keyed) => object(request.params)
             .is_some_and(|params| ["id", "messageID"].iter().any(|key| params.get(*key).is_some_and(Value::is_string))),
-        // What this program does not know is a newer daemon's method.
+        // An unknown method is one of a newer daemon.
         Some(Retry::Never) | None => false,
     }
 }
 
-/// Params as an object, where they are one.
+/// The params, if they are an object.
 pub fn object(params: Option<&str>) -> Option<Map<String, Value>> {
     serde_json::from_str(params?).ok()
 }
 
-/// The row of the table, where this program knows the method.
+/// The method in the table, if it is known.
 pub fn spec(name: &str) -> Option<&'static MethodSpec> {
     METHODS.iter().find(|spec| spec.name == name)
 }
@@ -210,12 +203,12 @@ mod tests {
     #[test]
     fn what_is_held_has_a_limit_and_is_let_go() {
         let mut exchanges = Exchanges::default();
-        exchanges.add(call(1), false, &"x".repeat(HELD + 1), true);
+        exchanges.add(call(1), false, &"x".repeat(MAX_KEPT_BYTES + 1), true);
         assert_eq!(exchanges.texts().count(), 0);
         for number in 2..300 {
-            exchanges.add(call(number), false, &"x".repeat(HELD), true);
+            exchanges.add(call(number), false, &"x".repeat(MAX_KEPT_BYTES), true);
         }
-        assert_eq!(exchanges.texts().count(), HELD_IN_ALL / HELD);
+        assert_eq!(exchanges.texts().count(), MAX_TOTAL_BYTES / MAX_KEPT_BYTES);
         for number in 1..300 {
             assert!(exchanges.take(&Id::Number(number)).is_some());
         }

@@ -1,4 +1,4 @@
-//! What a daemon sends, read no further than the relay needs, and written again with the client's numbers.
+//! Messages of a daemon: parsed as far as the relay needs, and rewritten with the client's subscription numbers.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,20 @@ use serde_json::value::RawValue;
 
 use crate::{jsonrpc::envelope::Id, stdx::time::now_ms};
 
-/// A message of the daemon.
+/// A message from the daemon.
 #[derive(Debug)]
 pub enum Incoming<'a> {
-    /// An answer.
     Response(Response<'a>),
-    /// The answers to a batch: their ids, those that are ids.
+    /// The answers to a batch: their valid ids.
     Batch(Vec<Id>),
     /// A notification of a subscription.
     Notification {
-        /// Its method.
         method: Cow<'a, str>,
-        /// The daemon's number of the subscription.
+        /// The daemon's subscription number.
         subscription: u64,
-        /// What it brings.
+        /// Its content.
         result: Option<&'a RawValue>,
-        /// Why the subscription is over.
+        /// Why the subscription has ended.
         error: Option<&'a RawValue>,
     },
     /// Anything else.
@@ -33,16 +31,14 @@ pub enum Incoming<'a> {
 /// An answer to one request.
 #[derive(Debug)]
 pub struct Response<'a> {
-    /// None where it is `null` or no id.
+    /// `None` if it is `null` or invalid.
     pub id: Option<Id>,
-    /// The result.
     pub result: Option<&'a RawValue>,
-    /// The error.
     pub error: Option<&'a RawValue>,
 }
 
 impl Response<'_> {
-    /// The number that the result is, as a subscription's is.
+    /// The result as a number, if it is one, like a subscription's.
     pub fn number(&self) -> Option<u64> {
         self.result?.get().parse().ok()
     }
@@ -71,7 +67,7 @@ struct Params<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Reads a message.
+/// Parses a message.
 pub fn parse(text: &str) -> Incoming<'_> {
     if text.starts_with('[') {
         let answers = serde_json::from_str::<Vec<Members<'_>>>(text).unwrap_or_default();
@@ -89,36 +85,36 @@ pub fn parse(text: &str) -> Incoming<'_> {
     }
 }
 
-/// What the relay needs of an event.
+/// The fields of an event that the relay needs.
 #[derive(Debug, Default, Deserialize)]
 pub struct Head<'a> {
-    /// Its place in the order of all events.
+    /// Its cursor.
     pub cursor: Option<u64>,
     /// Its type.
     #[serde(borrow, default, rename = "type")]
     pub kind: Cow<'a, str>,
 }
 
-/// The head of a notification's result; empty where that is no event.
+/// The head of a notification's result; empty if that is not an event.
 pub fn head(result: &RawValue) -> Head<'_> {
     serde_json::from_str(result.get()).unwrap_or_default()
 }
 
-/// An event of the relay's own, on no subscription.
+/// An event of the relay itself, without a subscription.
 pub fn told(payload: &EventPayload) -> String {
     let (kind, properties) = (payload.name(), payload.properties());
     let time = now_ms();
-    // Whose type is a row of the table: letters and dots, nothing to escape.
+    // The type is from the table: letters and dots, without escapes.
     format!(
         r#"{{"jsonrpc":"2.0","method":"event","params":{{"result":{{"cursor":0,"time":{time},"type":"{kind}","properties":{properties}}}}}}}"#
     )
 }
 
-/// A subscription's notification under the client's number.
+/// A subscription's notification with the client's number.
 pub fn notification(method: &str, subscription: u64, result: &RawValue) -> String {
     let mut text = String::with_capacity(result.get().len() + 100);
     text.push_str(r#"{"jsonrpc":"2.0","method":""#);
-    // A method of the contract: letters and dots, nothing to escape.
+    // The method is from the table: letters and dots, without escapes.
     text.push_str(method);
     text.push_str(r#"","params":{"subscription":"#);
     text.push_str(&subscription.to_string());
@@ -128,12 +124,12 @@ pub fn notification(method: &str, subscription: u64, result: &RawValue) -> Strin
     text
 }
 
-/// The last notification of a subscription that has broken down.
+/// The last notification of a failed subscription.
 pub fn breakdown(method: &str, subscription: u64, error: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"subscription":{subscription},"error":{error}}}}}"#)
 }
 
-/// A batch with some of its entries replaced; nothing if it is none.
+/// A batch with some of its entries replaced; `None` if it is not a batch.
 pub fn replace_entries(batch: &str, changed: &[(usize, String)]) -> Option<String> {
     let mut entries: Vec<&RawValue> = serde_json::from_str(batch).ok()?;
     let changed: Vec<(usize, &RawValue)> =

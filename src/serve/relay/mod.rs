@@ -1,7 +1,7 @@
-//! What an editor spawns: the client's stdin and stdout on one side, the user's one daemon on the other. When the daemon
-//! goes, the next one is found or started, and the client does not notice: subscriptions go on from their cursor under
-//! the same number, and what may be asked again is asked again. Nothing is kept that is not needed for that. Only the texts
-//! that it has announced the client must announce again, and is told so.
+//! The process that an editor starts: relays between the client's stdin and stdout and the user's daemon. When the daemon
+//! exits, the relay finds or starts the next one without the client noticing: subscriptions continue from their cursors
+//! with the same numbers, and requests that may be repeated are sent again. Only announced texts must be announced again by
+//! the client, which is asked to.
 
 mod buffers;
 mod exchange;
@@ -25,38 +25,36 @@ use self::{
 use super::engine::End;
 use crate::{jsonrpc::framing::Framing, rpc::error::Error, stdx::paths::AbsPath};
 
-/// How long requests wait for another daemon before they are answered without one.
+/// The timeout of requests that wait for the next daemon; then they are answered with an error.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pauses between one attempt to find a daemon and the next. The first is made at once.
-const PAUSES: [Duration; 5] =
+/// The backoff of attempts to find a daemon, after a first attempt without a delay.
+const BACKOFF: [Duration; 5] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
-/// How often a daemon is looked for that somebody else may have started.
-const LOOK: Duration = Duration::from_millis(500);
+/// The interval of checks for a daemon that another client may have started.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a failure to find a daemon answers what is asked after it.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long new requests are answered with the last failure, without a new attempt.
+const FAILURE_TTL: Duration = Duration::from_secs(1);
 
-/// When a client may ask again, in milliseconds.
-const RETRY_AFTER: u64 = 1000;
+/// When a client may retry, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1000;
 
-/// Both directions of a connection to a daemon that has been greeted.
+/// Both directions of a connection to a daemon, after the hello.
 pub struct Dialed {
-    /// What it sends.
     pub input: Box<dyn AsyncRead + Send + Unpin>,
-    /// What it reads.
     pub output: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// How much a daemon is wanted.
+/// Whether a daemon may be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialMode {
-    /// One that runs already.
+    /// No: only a running one is used.
     Running,
-    /// One that is started if need be, but not after one that was told to stop.
+    /// Yes, unless the last one was stopped by `server.stop`.
     Again,
-    /// One that is started if need be.
+    /// Yes.
     Started,
 }
 
@@ -65,23 +63,23 @@ pub trait Dial {
     /// Why there is no daemon.
     type Error: std::fmt::Debug;
 
-    /// Connects to the daemon and says hello, with the default directory that the client has chosen meanwhile. `None`
-    /// when none runs and none was to be started. It must come to an end by itself, and may be dropped before.
+    /// Connects to the daemon, with the default directory that the client has set meanwhile. `None` if none runs and none may
+    /// be started. It must have a timeout, and may be dropped.
     ///
     /// # Errors
     /// Why there is no daemon.
     fn dial(&mut self, want: DialMode, directory: Option<&AbsPath>) -> impl Future<Output = Result<Option<Dialed>, Self::Error>>;
 
-    /// What clients are told of such an error.
+    /// The error for clients.
     fn explain(&self, error: &Self::Error) -> Error;
 }
 
-/// Serves the client until it goes (`gone` ends), or has ended its input and has all its answers or does not read them.
-/// `input_ended` ends with the input, also while what was sent before is not read. `unique` begins the ids of the relay's
-/// own requests; no client's id may begin with it.
+/// Serves the client until it disconnects (`gone` ends), or its input has ended and it has all its answers or does not read
+/// them. `input_ended` ends with the input, also while earlier input is not read. `unique` is the prefix of the ids of the
+/// relay's own requests; no client's id may begin with it.
 ///
 /// # Errors
-/// When there is no daemon to begin with. Later the client is told so in answers.
+/// If there is no daemon at first. Later, the client gets errors as answers.
 pub async fn relay<D: Dial>(
     (client_input, input_ended): (impl AsyncRead + Unpin, impl Future<Output = ()>),
     client_output: impl AsyncWrite + Unpin,
@@ -92,7 +90,7 @@ pub async fn relay<D: Dial>(
     let (output, pieces) = Output::new();
     let relay = Relay { input: Input::new(client_input), state: RefCell::new(State::new(unique)), output };
     let work = async {
-        // The way to the writer ends with the relay; then the writer ends, with everything written.
+        // The channel ends with the relay; then the writer writes the rest and ends.
         match relay.run(dial).await {
             Ok(()) => std::future::pending().await,
             Err(error) => Err(error),
@@ -131,14 +129,14 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             self.connected(connection).await;
             self.input.answer(|answers| self.state.borrow_mut().lost(answers));
             self.input.flush(&self.output).await;
-            // A daemon that goes as soon as it has come is not called back as fast as it can fall.
+            // A daemon that exits immediately after its start is restarted with a backoff.
             failures = if connected.elapsed() > RECONNECT_TIMEOUT { 1 } else { failures + 1 };
             dialed = self.reconnect(dial, failures).await;
         }
         Ok(())
     }
 
-    /// Passes messages on in both directions until the daemon has gone.
+    /// Relays messages in both directions until the daemon disconnects.
     async fn connected(&mut self, dialed: Dialed) {
         let (own_request, own_requests) = mpsc::unbounded_channel();
         let up = pump::up(&mut self.input, dialed.output, &self.state, &self.output, own_requests);
@@ -146,23 +144,23 @@ impl<R: AsyncRead + Unpin> Relay<R> {
         tokio::pin!(up, down);
         tokio::select! {
             () = &mut down => {}
-            // What the daemon has said until then is still to be read: the other direction tells when it is over.
+            // The daemon's remaining messages are still read: the other direction detects the end.
             _ = &mut up => down.await,
         }
     }
 
-    /// Finds the next daemon: at once where something waits for it, else when the client says something, or when somebody
-    /// else has started one. The client is read all the while. `None` when it has ended.
+    /// Finds the next daemon: immediately if a request waits for it, else when the client sends something, or when another
+    /// client has started one. The client's input is read meanwhile. `None` if the client has disconnected.
     async fn reconnect<D: Dial>(&mut self, dial: &mut D, mut failures: usize) -> Option<Dialed> {
         let mut last = Instant::now();
         let mut failed: Option<D::Error> = None;
-        // Since when an answer of the next daemon is waited for, and whether one was in vain.
+        // Since when requests wait for the next daemon, and whether they were answered with an error.
         let (mut asked_since, mut in_vain) = (None, false);
-        // The last daemon was told to stop, and nothing was asked since.
+        // The last daemon was stopped, and there was no request since.
         let mut stopped = false;
-        // What is left of the input when all was refused: the beginning of a message.
+        // The rest of the input after all messages were refused: the beginning of a message.
         let mut rest = 0;
-        // What was read before the daemon went.
+        // Input that was read before the daemon disconnected.
         let old = self.input.len();
         loop {
             let (waits, follows) = {
@@ -174,12 +172,12 @@ impl<R: AsyncRead + Unpin> Relay<R> {
             }
             let holds = self.input.len() > rest;
             let asks_anew = self.input.len() > rest.max(old);
-            // What a client asks that does not read its answers may be as old.
+            // Requests of a client that does not read its answers may be as old.
             let reads = self.output.is_read();
             let mut deadline = None;
             if waits || holds {
                 let until = *asked_since.get_or_insert_with(Instant::now) + RECONNECT_TIMEOUT;
-                let failed_just_now = in_vain && failed.is_some() && last.elapsed() < FRESH;
+                let failed_just_now = in_vain && failed.is_some() && last.elapsed() < FAILURE_TTL;
                 if self.input.is_full() || Instant::now() >= until || failed_just_now {
                     in_vain = true;
                     asked_since = None;
@@ -195,10 +193,10 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 () => DialMode::Running,
             };
             let due = match want {
-                DialMode::Running => Instant::now() + LOOK,
-                // Whoever asks after that does not wait for the next time.
+                DialMode::Running => Instant::now() + POLL_INTERVAL,
+                // Later requests do not wait for the next attempt.
                 _ if in_vain && deadline.is_some() => Instant::now(),
-                _ => last + PAUSES[failures.clamp(1, PAUSES.len()) - 1],
+                _ => last + BACKOFF[failures.clamp(1, BACKOFF.len()) - 1],
             };
             tokio::select! {
                 biased;
@@ -231,7 +229,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                 Some(Ok(None)) if want == DialMode::Again => {
                     stopped = true;
                     if self.input.len() > rest.max(old) {
-                        // What is new starts the next daemon, which answers what is older too.
+                        // A new request starts the next daemon, which then answers older ones, too.
                         self.input.answer(|answers| self.state.borrow_mut().give_up(&was_stopped(), answers));
                         self.input.flush(&self.output).await;
                     } else {
@@ -244,13 +242,13 @@ impl<R: AsyncRead + Unpin> Relay<R> {
                     failures += 1;
                     failed = Some(error);
                 }
-                // It is told at the deadline.
+                // Reported at the deadline.
                 None => {}
             }
         }
     }
 
-    /// Without a daemon for too long, what the client has asked is answered.
+    /// Answers all requests with an error after the timeout.
     async fn refuse(&mut self, why: &Error) {
         while self.input.take(&self.state, &mut Outgoing::new(Framing::Lines), &self.output) {}
         self.input.answer(|answers| self.state.borrow_mut().give_up(why, answers));
@@ -258,7 +256,7 @@ impl<R: AsyncRead + Unpin> Relay<R> {
     }
 }
 
-/// Waits until then, where there is such a time.
+/// Waits until the time; forever without one.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
@@ -266,14 +264,14 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// Nobody answers, and nothing else is known.
+/// The error without a known reason.
 fn silent() -> Error {
-    Error::unavailable("no daemon has answered in time").retry_after(RETRY_AFTER)
+    Error::unavailable("no daemon answered in time").retry_after(RETRY_AFTER_MS)
 }
 
-/// What was under way when a daemon went that was told to stop.
+/// The error for requests in flight when the daemon was stopped.
 fn was_stopped() -> Error {
-    Error::unavailable("the daemon was told to stop before it answered").hint("the next request starts it again").retry_after(RETRY_AFTER)
+    Error::unavailable("the daemon was told to stop before it answered").hint("the next request starts it").retry_after(RETRY_AFTER_MS)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Bytes in and out, in both directions at once, so that neither side waits because the other does not read. Whatever is
-//! taken from one side has its place on the other first: a connection may be lost at any moment, and with it only what
-//! can be said again.
+//! Copies bytes in both directions at once, so that neither side waits because the other does not read. Input is taken only
+//! when there is space for it on the other side: if a connection is lost, only data that can be sent again is lost.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,16 +19,16 @@ use crate::{
     serve::answer,
 };
 
-/// How many pieces of output may wait for the client to read.
-const PIECES: usize = 16;
+/// The capacity of the queue of output chunks for the client.
+const MAX_CHUNKS: usize = 16;
 
-/// How much output is gathered before it is given to the client; a message may be larger.
-const PIECE: usize = 64 * 1024;
+/// The size of an output chunk in bytes; a message may be larger.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How long a client that has ended its input may leave a piece of output unread.
-const UNREAD: Duration = Duration::from_secs(2);
+/// The timeout of writing a chunk to a client whose input has ended.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The client's input, and what the relay itself has to answer.
+/// The client's input, and the relay's own answers.
 pub struct Input<R> {
     source: R,
     decoder: Decoder,
@@ -38,36 +37,36 @@ pub struct Input<R> {
 }
 
 impl<R: AsyncRead + Unpin> Input<R> {
-    /// Nothing read yet.
+    /// Before the first read.
     pub fn new(source: R) -> Self {
         Self { source, decoder: Decoder::default(), ended: false, answers: Outgoing::new(Framing::Lines) }
     }
 
-    /// Whether nothing more will come and everything has been taken.
+    /// Whether the input has ended and everything was taken.
     pub fn is_over(&self) -> bool {
         self.ended && self.decoder.is_empty()
     }
 
-    /// How many bytes were read and not taken.
+    /// The number of bytes that were read and not taken.
     pub fn len(&self) -> usize {
         self.decoder.len()
     }
 
-    /// Whether as much waits as is ever held without a daemon.
+    /// Whether the limit of input without a daemon is reached.
     pub fn is_full(&self) -> bool {
-        self.len() > MESSAGE_LIMIT + PIECE
+        self.len() > MESSAGE_LIMIT + CHUNK_BYTES
     }
 
-    /// Waits for more; at the end it waits for ever. Nothing is lost when this is dropped.
+    /// Waits for more input; forever after its end. Cancel-safe.
     pub async fn fill(&mut self) {
         if self.ended {
             std::future::pending::<()>().await;
         }
-        // An input that cannot be read has ended.
+        // A read error is the end.
         self.ended = !matches!(self.source.read_buf(self.decoder.space()).await, Ok(length) if length > 0);
     }
 
-    /// Gives the state one message; false when there is none.
+    /// Passes one message to the state; false if there is none.
     pub fn take(&mut self, state: &RefCell<State>, daemon: &mut Outgoing, output: &Output) -> bool {
         if let Some(framing) = self.decoder.framing() {
             output.framing.set(framing);
@@ -85,12 +84,12 @@ impl<R: AsyncRead + Unpin> Input<R> {
         true
     }
 
-    /// Lets the state answer.
+    /// Takes the state's own answers.
     pub fn answer(&mut self, answers: impl FnOnce(&mut Outgoing)) {
         answers(&mut self.answers);
     }
 
-    /// Sends what the relay itself has answered. Nothing is lost when this is dropped.
+    /// Sends the relay's own answers. Cancel-safe.
     pub async fn flush(&mut self, output: &Output) {
         if !self.answers.bytes.is_empty() {
             let place = output.place().await;
@@ -102,35 +101,35 @@ impl<R: AsyncRead + Unpin> Input<R> {
 /// The client's output.
 pub struct Output {
     sender: mpsc::Sender<Vec<u8>>,
-    /// Known when the client has shown it.
+    /// Known after the client's first message.
     framing: Cell<Framing>,
 }
 
 impl Output {
-    /// The way to the writer.
+    /// The queue of the writer.
     pub fn new() -> (Self, mpsc::Receiver<Vec<u8>>) {
-        let (sender, pieces) = mpsc::channel(PIECES);
+        let (sender, pieces) = mpsc::channel(MAX_CHUNKS);
         (Self { sender, framing: Cell::new(Framing::Lines) }, pieces)
     }
 
-    /// What can be filled and then put there.
+    /// An empty chunk to fill and queue.
     pub fn outgoing(&self) -> Outgoing {
         Outgoing::new(self.framing.get())
     }
 
-    /// Whether the client has read all that waited, except what is being written.
+    /// Whether the queue is empty.
     pub fn is_read(&self) -> bool {
-        self.sender.capacity() == PIECES
+        self.sender.capacity() == MAX_CHUNKS
     }
 
     /// Waits until [`Output::is_read`].
     pub async fn read(&self) {
-        if self.sender.reserve_many(PIECES).await.is_err() {
+        if self.sender.reserve_many(MAX_CHUNKS).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for a place. Nobody writes any more when the whole relay is over: then it waits for ever.
+    /// Waits for space in the queue; forever after the writer has ended, when the relay ends.
     pub async fn place(&self) -> mpsc::Permit<'_, Vec<u8>> {
         match self.sender.reserve().await {
             Ok(place) => place,
@@ -139,10 +138,10 @@ impl Output {
     }
 }
 
-/// Writes what the client is to read. Once its input has ended, it is not waited for when it does not read.
+/// Writes the client's output. After the end of its input, writes have a timeout.
 ///
 /// # Errors
-/// When the client cannot be written to, or has ended its input and reads nothing for [`UNREAD`].
+/// If a write fails, or times out after the end of the input.
 pub async fn write(
     mut pieces: mpsc::Receiver<Vec<u8>>,
     mut client: impl AsyncWrite + Unpin,
@@ -151,14 +150,14 @@ pub async fn write(
     let mut input_ended = std::pin::pin!(input_ended);
     let mut has_ended = false;
     while let Some(piece) = pieces.recv().await {
-        // In parts, so that a client that reads a large message slowly is seen to read.
-        for part in piece.chunks(PIECE) {
+        // In parts, so that a client that reads a large message slowly does not time out.
+        for part in piece.chunks(CHUNK_BYTES) {
             let unread = async {
                 if !has_ended {
                     input_ended.as_mut().await;
                     has_ended = true;
                 }
-                sleep(UNREAD).await;
+                sleep(WRITE_TIMEOUT).await;
             };
             let written = async {
                 client.write_all(part).await?;
@@ -171,14 +170,14 @@ pub async fn write(
             }
         }
     }
-    // The relay is over, and so is the input.
-    timeout(UNREAD, client.shutdown()).await.map_err(io::Error::from)?
+    // The relay has ended, and the input with it.
+    timeout(WRITE_TIMEOUT, client.shutdown()).await.map_err(io::Error::from)?
 }
 
-/// From the client to the daemon, until the client's input is over.
+/// Relays from the client to the daemon, until the client's input ends.
 ///
 /// # Errors
-/// When the daemon does not read any more.
+/// If the daemon has disconnected.
 pub async fn up<R: AsyncRead + Unpin>(
     input: &mut Input<R>,
     mut daemon: impl AsyncWrite + Unpin,
@@ -198,9 +197,9 @@ pub async fn up<R: AsyncRead + Unpin>(
         daemon.write_all(&lines.bytes).await?;
         daemon.flush().await?;
         lines.bytes.clear();
-        lines.bytes.shrink_to(PIECE);
+        lines.bytes.shrink_to(CHUNK_BYTES);
         if input.is_over() {
-            // The daemon answers what it has and ends the connection.
+            // The daemon answers the rest and ends the connection.
             return daemon.shutdown().await;
         }
         tokio::select! {
@@ -210,14 +209,14 @@ pub async fn up<R: AsyncRead + Unpin>(
     }
 }
 
-/// From the daemon to the client, until the daemon has gone.
+/// Relays from the daemon to the client, until the daemon disconnects.
 pub async fn down(
     mut daemon: impl AsyncRead + Unpin,
     state: &RefCell<State>,
     output: &Output,
     own_requests: mpsc::UnboundedSender<Vec<u8>>,
 ) {
-    // Whatever the daemon sends is passed on: the limit is the daemon's affair.
+    // Without a size limit: the daemon has one.
     let mut decoder = Decoder::new(usize::MAX);
     loop {
         let place = output.place().await;
@@ -235,7 +234,7 @@ pub async fn down(
             place.send(messages.bytes);
         }
         if !lines.bytes.is_empty() {
-            // Nobody takes own_requests of a connection that is over.
+            // The connection may have ended.
             let _ = own_requests.send(lines.bytes);
         }
     }

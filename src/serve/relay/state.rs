@@ -1,5 +1,5 @@
-//! What the relay knows and decides, without any input or output: what is passed on, what is said again to a new
-//! daemon, and what the client is told about the rest.
+//! The state of the relay, without I/O: decides what is passed on, what is sent again to the next daemon, and how the rest
+//! is answered.
 
 use std::collections::HashMap;
 
@@ -21,32 +21,31 @@ use crate::{
     serve::answer,
 };
 
-/// The subscription that goes on where it was.
+/// The subscription that continues from its cursor.
 const RESUMABLE: &str = "event.subscribe";
 
-/// What ends it.
+/// Closes it.
 const UNSUBSCRIBE: &str = "event.unsubscribe";
 
-/// The first notification of that subscription.
+/// Its first notification.
 const GREETING: &str = "server.connected";
 
-/// The last notification of a subscription that ends by itself. Such a one has no cursor and cannot go on elsewhere.
+/// The last notification of a subscription that ends by itself. Such a subscription has no cursor and cannot be resumed.
 const END: &str = "end";
 
-/// When a client may ask again for what was lost, in milliseconds.
-const RETRY_AFTER: u64 = 500;
+/// When a client may repeat a lost request, in milliseconds.
+const RETRY_AFTER_MS: u64 = 500;
 
-/// Bytes for one side, in its framing.
+/// Messages for one side, in its framing.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// How messages are told apart there.
+    /// The framing.
     pub framing: Framing,
-    /// What is to be written.
+    /// The bytes to write.
     pub bytes: Vec<u8>,
 }
 
 impl Outgoing {
-    /// Nothing yet.
     pub fn new(framing: Framing) -> Self {
         Self { framing, bytes: Vec::new() }
     }
@@ -57,36 +56,36 @@ impl Outgoing {
     }
 }
 
-/// What an answer to a request of the relay's own is for.
+/// The purpose of a request of the relay itself.
 #[derive(Debug)]
 enum OwnRequest {
-    /// Opens the client's subscription of this number again.
+    /// Resumes the client's subscription with this number.
     Reopen(u64),
-    /// Nothing follows from it.
+    /// Its answer is ignored.
     Nothing,
 }
 
-/// The relay between one client and the daemons that it meets.
+/// The relay between one client and its daemons, one after the other.
 #[derive(Debug)]
 pub struct State {
     exchanges: Exchanges,
     subscriptions: Subscriptions,
     buffers: Buffers,
-    /// Subscriptions whose answer waits for their first notification, which tells where they begin: from there they can
-    /// be opened again. By the daemon's number.
+    /// Subscriptions whose answer is held back until their first notification, which contains the cursor to resume from. By
+    /// the daemon's number.
     opening: HashMap<u64, Id>,
-    /// What the client introduced itself with.
+    /// The params of the client's `server.initialize`.
     introduction: Option<Box<str>>,
-    /// The default directory that the client has chosen since.
+    /// The default directory that the client has set.
     directory: Option<String>,
     own_requests: HashMap<Id, OwnRequest>,
     next_errand: u64,
-    /// Makes the ids of own_requests differ from the client's.
+    /// The prefix of the relay's own request ids.
     prefix: String,
 }
 
 impl State {
-    /// A relay that has seen nothing. `unique` must not occur at the beginning of a client's request ids.
+    /// No client's request id may begin with `unique`.
     pub fn new(unique: &str) -> Self {
         Self {
             exchanges: Exchanges::default(),
@@ -101,27 +100,27 @@ impl State {
         }
     }
 
-    /// Whether the client waits for an answer.
+    /// Whether requests are in flight.
     pub fn waits(&self) -> bool {
         !self.exchanges.is_empty()
     }
 
-    /// Whether the client follows events, or has announced texts that a daemon must know of.
+    /// Whether the client has subscriptions or open files that a daemon must know.
     pub fn follows(&self) -> bool {
         !(self.subscriptions.is_empty() && self.buffers.is_empty())
     }
 
-    /// The directory that the client has chosen with `server.initialize`.
+    /// The directory that the client has set with `server.initialize`.
     pub fn directory(&self) -> Option<&str> {
         self.directory.as_deref()
     }
 
-    /// Takes a message of the client.
+    /// Processes a message from the client.
     pub fn take_client(&mut self, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
         match envelope::parse(text) {
             Message::Single(Ok(request)) => self.request(&request, text, daemon, client),
             Message::Batch(entries) => self.batch(&entries, text, daemon),
-            // The daemon has the words for what is wrong with it.
+            // The daemon reports what is wrong with it.
             Message::Single(Err(_)) | Message::NotJson(_) => daemon.push(text),
         }
     }
@@ -138,7 +137,7 @@ impl State {
         if let Purpose::Unsubscribe(number) = purpose
             && self.subscriptions.end_unopened(number)
         {
-            // As soon as it is open it is closed again; the client hears no more of it.
+            // It is closed as soon as it is open; the client receives nothing more of it.
             return client.push(&success(&id, &json!(true)));
         }
         let rewritten = self.rewritten(request, &purpose);
@@ -155,12 +154,12 @@ impl State {
             let Ok(request) = entry else { continue };
             let Some(id) = request.id.clone() else {
                 self.notified(request);
-                // A notification is never executed twice.
+                // A notification is never sent again.
                 repeatable = false;
                 continue;
             };
             let purpose = exchange::purpose(request);
-            // The number of a subscription means something else to another daemon.
+            // Another daemon has other subscription numbers.
             repeatable &= exchange::repeatable(request) && !matches!(purpose, Purpose::Unsubscribe(_));
             if let Purpose::Unsubscribe(number) = purpose {
                 self.subscriptions.end_unopened(number);
@@ -168,7 +167,7 @@ impl State {
             if let Some(rewritten) = self.rewritten(request, &purpose) {
                 changed.push((index, rewritten));
             }
-            // A repeated id is refused by the daemon.
+            // The daemon refuses a duplicate id.
             if !self.exchanges.contains(&id) && members.iter().all(|member| member.id != id) {
                 members.push(Member { id, purpose, cancelled: false });
             }
@@ -181,7 +180,7 @@ impl State {
         daemon.push(text);
     }
 
-    /// The request in the daemon's numbers, where it differs.
+    /// The request with the daemon's subscription number, if it differs.
     fn rewritten(&self, request: &Request<'_>, purpose: &Purpose) -> Option<String> {
         let Purpose::Unsubscribe(number) = purpose else { return None };
         let mut params = exchange::object(request.params)?;
@@ -190,7 +189,7 @@ impl State {
         Some(json!({ "jsonrpc": "2.0", "id": id, "method": request.method, "params": params }).to_string())
     }
 
-    /// Takes what the client wants no answer to.
+    /// Processes a notification of the client.
     fn notified(&mut self, request: &Request<'_>) {
         if request.method == "$/cancelRequest" {
             self.cancel(request.params);
@@ -209,7 +208,7 @@ impl State {
         }
     }
 
-    /// Takes a message of the daemon.
+    /// Processes a message from the daemon.
     pub fn take_daemon(&mut self, text: &str, daemon: &mut Outgoing, client: &mut Outgoing) {
         match incoming::parse(text) {
             Incoming::Response(response) => self.response(&response, text, daemon, client),
@@ -280,7 +279,7 @@ impl State {
         match (response.number(), response.error) {
             (Some(theirs), _) => {
                 if self.subscriptions.reopened(number, theirs).is_none_or(|subscription| subscription.ending) {
-                    // The client has ended it meanwhile.
+                    // The client has closed it meanwhile.
                     self.subscriptions.remove(number);
                     self.send(daemon, OwnRequest::Nothing, UNSUBSCRIBE, json!({ "subscription": theirs }));
                 }
@@ -315,7 +314,7 @@ impl State {
         }
     }
 
-    /// Ends a subscription with the error that it has met.
+    /// Ends a subscription with an error.
     fn break_down(&mut self, number: u64, error: &RawValue, client: &mut Outgoing) {
         if let Some(subscription) = self.subscriptions.remove(number)
             && !subscription.ending
@@ -324,7 +323,7 @@ impl State {
         }
     }
 
-    /// The daemon has gone: whatever cannot be asked again is answered.
+    /// The daemon has disconnected: answers all requests that cannot be repeated with an error.
     pub fn lost(&mut self, client: &mut Outgoing) {
         self.own_requests.clear();
         self.opening.clear();
@@ -337,7 +336,7 @@ impl State {
         }
     }
 
-    /// No daemon can be reached: everything is answered. Subscriptions stay, to go on when there is one.
+    /// No daemon can be reached: answers all requests with an error. Subscriptions are kept, to be resumed later.
     pub fn give_up(&mut self, why: &Error, client: &mut Outgoing) {
         for exchange in self.exchanges.take_unless(|_| false) {
             self.settle(&exchange, why, client);
@@ -348,7 +347,7 @@ impl State {
         let mut answers: Vec<String> = Vec::new();
         for member in &exchange.members {
             answers.push(match &member.purpose {
-                // It has ended with the daemon.
+                // It ended with the daemon.
                 Purpose::Unsubscribe(number) => success(&member.id, &json!(self.subscriptions.remove(*number).is_some())),
                 _ if member.cancelled => failure(&member.id, &Error::cancelled("the request was cancelled")),
                 _ => failure(&member.id, why),
@@ -361,13 +360,14 @@ impl State {
         }
     }
 
-    /// There is a daemon: says again what it must know, and what waits. The client is told what it must say again.
+    /// The next daemon is connected: sends it the client's state and the waiting requests, and asks the client to announce its
+    /// texts again.
     pub fn resume(&mut self, daemon: &mut Outgoing, client: &mut Outgoing) {
         if let Some(introduction) = &self.introduction {
             let params = serde_json::from_str(introduction).unwrap_or_default();
             self.send(daemon, OwnRequest::Nothing, "server.initialize", params);
         }
-        // Before anything that might read them.
+        // Before requests that might read them.
         let open: Vec<_> = self.buffers.untold().collect();
         let paths: Vec<_> = self.buffers.paths().collect();
         for params in open {
@@ -397,18 +397,18 @@ fn notification_of(method: &str) -> &str {
     exchange::spec(method).and_then(MethodSpec::notification).unwrap_or(method)
 }
 
-/// The answer to what was under way when the daemon went.
+/// The error for requests in flight when the daemon disconnected.
 fn gone() -> Error {
     Error::unavailable("the connection to the daemon was lost before it answered; whether the request was carried out is not known")
-        .hint("look at what has become of it before you send it again; a request with an id of your own is sent again by itself")
-        .retry_after(RETRY_AFTER)
+        .hint("check the outcome before you send it again; a request with an id of your own is sent again automatically")
+        .retry_after(RETRY_AFTER_MS)
 }
 
-/// The end of a subscription that another daemon cannot go on with.
+/// The error of a subscription that cannot be resumed.
 fn cut_off() -> Error {
-    Error::unavailable("the connection to the daemon was lost before the subscription had come to its end")
+    Error::unavailable("the connection to the daemon was lost before the subscription ended")
         .hint("open it again")
-        .retry_after(RETRY_AFTER)
+        .retry_after(RETRY_AFTER_MS)
 }
 
 fn failure(id: &Id, error: &Error) -> String {

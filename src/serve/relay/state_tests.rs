@@ -1,4 +1,4 @@
-//! A client and a line of daemons, of which each may be killed at any moment, around the state that stands between them.
+//! A client and a sequence of daemons, each of which may be killed at any moment, around the relay's state.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,11 +11,11 @@ use super::*;
 struct World {
     /// The newest event's cursor; every number from 1 on is an event.
     newest: u64,
-    /// How often the request of each id was carried out.
+    /// How often the request with each id was executed.
     executed: BTreeMap<u64, usize>,
 }
 
-/// One daemon on one connection: it carries out what reaches it, in order.
+/// One daemon on one connection: it executes requests in order.
 #[derive(Default)]
 struct Daemon {
     incoming: VecDeque<String>,
@@ -84,7 +84,7 @@ fn event(subscription: u64, cursor: u64, kind: &str) -> String {
     .to_string()
 }
 
-/// What the client has seen.
+/// What the client has received.
 #[derive(Default)]
 struct Client {
     next: u64,
@@ -166,7 +166,7 @@ const ASKED: [(&str, &str); 6] = [
     ("event.subscribe", r#"{"since":0}"#),
 ];
 
-/// Methods of [`ASKED`] that must never be carried out twice.
+/// Methods of [`ASKED`] that must never be executed twice.
 const ONCE: [usize; 2] = [1, 3];
 
 fn action() -> impl Strategy<Value = Action> {
@@ -239,7 +239,7 @@ impl Run {
                 }
             }
             Action::Cancel(which) => {
-                // Subscriptions are left out: a daemon may open one all the same.
+                // Without subscriptions, which a daemon may open anyway.
                 let Some(id) = self.client.waiting.iter().filter(|id| !self.client.opens.contains(id)).nth(which).copied() else { return };
                 self.client.cancelled.insert(id);
                 self.say(&format!(r#"{{"jsonrpc":"2.0","method":"$/cancelRequest","params":{{"id":{id}}}}}"#));
@@ -305,7 +305,7 @@ proptest! {
         run.finish();
         prop_assert!(run.client.waiting.is_empty(), "unanswered: {:?}", run.client.waiting);
         for id in &run.once {
-            prop_assert!(run.world.executed.get(id).copied().unwrap_or(0) <= 1, "{id} was carried out twice");
+            prop_assert!(run.world.executed.get(id).copied().unwrap_or(0) <= 1, "{id} was executed twice");
         }
         for (number, seen) in &run.client.open {
             prop_assert_eq!(*seen, Some(run.world.newest), "subscription {}", number);
@@ -316,7 +316,7 @@ proptest! {
     }
 }
 
-/// What a state says to a daemon and to the client, line by line.
+/// The messages of a state to a daemon and to the client, line by line.
 fn said(state: &mut State, with: impl FnOnce(&mut State, &mut Outgoing, &mut Outgoing)) -> String {
     let (mut daemon, mut client) = (Outgoing::new(Framing::Lines), Outgoing::new(Framing::Lines));
     with(state, &mut daemon, &mut client);
@@ -334,7 +334,7 @@ fn a_client_does_not_notice_another_daemon() {
     daemon(&mut state, r#"{"jsonrpc":"2.0","id":1,"result":{"directory":"/real/a"}}"#);
     assert_eq!(state.directory(), Some("/real/a"));
     client(&mut state, r#"{"jsonrpc":"2.0","id":2,"method":"event.subscribe","params":{"types":["session.idle"]}}"#);
-    // Only the first notification tells where it begins: the answer waits for it.
+    // Only the first notification contains the cursor: the answer waits for it.
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":2,"result":41}"#), "");
     expect_test::expect![[r#"
         client {"jsonrpc":"2.0","id":2,"result":1}
@@ -348,7 +348,7 @@ fn a_client_does_not_notice_another_daemon() {
     client(&mut state, r#"{"jsonrpc":"2.0","id":3,"method":"session.abort","params":{"sessionID":"ses_1"}}"#);
     daemon(&mut state, r#"{"jsonrpc":"2.0","method":"event","params":{"subscription":41,"result":{"cursor":9,"type":"session.idle"}}}"#);
     expect_test::expect![[r#"
-        client {"jsonrpc":"2.0","id":3,"error":{"code":1009,"message":"the connection to the daemon was lost before it answered; whether the request was carried out is not known","data":{"kind":"unavailable","hint":"look at what has become of it before you send it again; a request with an id of your own is sent again by itself","retryAfter":500}}}
+        client {"jsonrpc":"2.0","id":3,"error":{"code":1009,"message":"the connection to the daemon was lost before it answered; whether the request was carried out is not known","data":{"kind":"unavailable","hint":"check the outcome before you send it again; a request with an id of your own is sent again automatically","retryAfter":500}}}
     "#]]
     .assert_eq(&said(&mut state, |state, _, down| state.lost(down)));
     expect_test::expect![[r#"
@@ -403,12 +403,12 @@ fn numbers_of_subscriptions_are_the_daemons_own_on_its_side() {
         r#"[{"jsonrpc":"2.0","id":2,"result":[]},{"jsonrpc":"2.0","id":3,"result":true},{"jsonrpc":"2.0","id":4,"result":false}]"#,
     );
     assert!(!state.follows() && !state.waits());
-    // What the client no longer wants is not said again.
+    // Cancelled requests are not sent again.
     client(&mut state, r#"{"jsonrpc":"2.0","id":6,"method":"session.list"}"#);
     client(&mut state, r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":6}}"#);
     assert!(said(&mut state, |state, _, down| state.lost(down)).contains(r#""id":6,"error":{"code":-32800"#));
     assert_eq!(said(&mut state, State::resume), "");
-    // What is no message of the contract is the daemon's to refuse.
+    // The daemon refuses invalid messages.
     assert_eq!(client(&mut state, "no"), "daemon no\n");
     client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"session.list"}"#);
     assert!(client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"session.list"}"#).contains("still in flight"));
@@ -435,10 +435,10 @@ fn announced_texts_are_asked_for_again() {
     client(&mut state, r#"{"jsonrpc":"2.0","id":5,"method":"buffer.close","params":{"path":"/d/b"}}"#);
     daemon(&mut state, r#"{"jsonrpc":"2.0","id":5,"result":true}"#);
     client(&mut state, r#"{"jsonrpc":"2.0","id":6,"method":"buffer.change","params":{"path":"a","version":2,"edits":[]}}"#);
-    // What is told to the connection is passed on as it is.
+    // Notifications without a subscription are passed on unchanged.
     let edit = r#"{"jsonrpc":"2.0","method":"event","params":{"result":{"cursor":0,"time":1,"type":"buffer.edit","properties":{}}}}"#;
     assert_eq!(daemon(&mut state, edit), format!("client {edit}\n"));
-    assert!(state.follows(), "a daemon that somebody else starts must know of them");
+    assert!(state.follows(), "the next daemon must know them");
     assert!(said(&mut state, |state, _, down| state.lost(down)).contains(r#""id":6,"error":{"code":1009"#));
     let resumed = said(&mut state, State::resume);
     let time = resumed.split_once(r#""time":"#).unwrap().1.split_once(',').unwrap().0.to_owned();
@@ -450,7 +450,7 @@ fn announced_texts_are_asked_for_again() {
         daemon {"jsonrpc":"2.0","id":"relay:2","method":"buffer.open","params":{"path":"c","directory":"/e","version":0}}
         daemon {"jsonrpc":"2.0","id":4,"method":"buffer.open","params":{"path":"pending","version":1,"text":"t"}}"#]]
     .assert_eq(&lines.join("\n"));
-    // The answers to the relay's own requests are nobody else's.
+    // Answers to the relay's own requests are not passed on.
     assert_eq!(daemon(&mut state, r#"{"jsonrpc":"2.0","id":"relay:1","result":{"path":"/d/a","version":0}}"#), "");
 }
 
@@ -471,9 +471,9 @@ fn a_search_ends_by_itself_or_with_its_daemon() {
     assert_eq!(daemon(&mut state, &found(41, item)), format!("client {}\n", found(1, item)));
     let end = r#"{"type":"end","files":1,"matches":1,"truncated":false,"unreadable":0,"elapsed":1}"#;
     assert_eq!(daemon(&mut state, &found(41, end)), format!("client {}\n", found(1, end)));
-    // The one that has ended is forgotten, the other is told, and neither is opened again.
+    // The ended one is dropped, the other gets an error, and neither is opened again.
     expect_test::expect![[r#"
-        client {"jsonrpc":"2.0","method":"text.match","params":{"subscription":2,"error":{"code":1009,"message":"the connection to the daemon was lost before the subscription had come to its end","data":{"kind":"unavailable","hint":"open it again","retryAfter":500}}}}
+        client {"jsonrpc":"2.0","method":"text.match","params":{"subscription":2,"error":{"code":1009,"message":"the connection to the daemon was lost before the subscription ended","data":{"kind":"unavailable","hint":"open it again","retryAfter":500}}}}
     "#]]
     .assert_eq(&said(&mut state, |state, _, down| state.lost(down)));
     assert_eq!(said(&mut state, State::resume), "");

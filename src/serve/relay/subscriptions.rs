@@ -1,5 +1,5 @@
-//! The client's subscriptions under numbers of the relay's own: they stay when the daemon, and with it the daemon's
-//! number, changes. Each knows the cursor up to which the client has seen everything, so that it goes on from there.
+//! The client's subscriptions. Their numbers are the relay's own, which stay when another daemon assigns other numbers.
+//! Each has the cursor of the last event that the client has received, from which it is resumed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,15 +15,15 @@ pub struct Subscription {
     pub notification: Box<str>,
     /// The params that opened it.
     pub params: Map<String, Value>,
-    /// Everything up to here has reached the client. None for what has no cursor and so cannot go on.
+    /// The client has received everything up to this cursor. `None` if it cannot be resumed.
     pub cursor: Option<u64>,
-    /// The daemon's number; none while it is opened again.
+    /// The daemon's number; `None` while it is being resumed.
     daemon: Option<u64>,
-    /// It was opened again where it had ended, so the daemon's greeting is nothing new to the client.
+    /// It was resumed, so the client does not get the daemon's first notification.
     pub greeted: bool,
-    /// It goes on in another store: the daemon's greeting is the first that the client hears of that.
+    /// It continues in another store: the client gets the daemon's first notification.
     pub renewed: bool,
-    /// The client has ended it while the daemon's number was not known.
+    /// The client has closed it while it was being resumed.
     pub ending: bool,
 }
 
@@ -36,12 +36,11 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.by_client.is_empty()
     }
 
-    /// Adds one that the daemon has opened; gives the client's number.
+    /// Adds a subscription that the daemon has opened; returns the client's number.
     pub fn add(&mut self, method: &str, notification: &str, params: Map<String, Value>, cursor: Option<u64>, daemon: u64) -> u64 {
         self.last += 1;
         self.by_daemon.insert(daemon, self.last);
@@ -65,7 +64,7 @@ impl Subscriptions {
         Some((client, self.by_client.get_mut(&client)?))
     }
 
-    /// Notes that the client has ended one that is just being opened again; false for any other.
+    /// The client has closed one that is being resumed; false for others.
     pub fn end_unopened(&mut self, client: u64) -> bool {
         match self.by_client.get_mut(&client) {
             Some(subscription) if subscription.daemon.is_none() && !subscription.ending => {
@@ -76,12 +75,12 @@ impl Subscriptions {
         }
     }
 
-    /// The daemon's number; 0, which no daemon gives, for what it does not know.
+    /// The daemon's number; 0, which no daemon uses, if it is unknown.
     pub fn daemon_number(&self, client: u64) -> u64 {
         self.by_client.get(&client).and_then(|subscription| subscription.daemon).unwrap_or(0)
     }
 
-    /// Notes that the daemon has opened it again.
+    /// The daemon has resumed it.
     pub fn reopened(&mut self, client: u64, daemon: u64) -> Option<&mut Subscription> {
         let subscription = self.by_client.get_mut(&client)?;
         subscription.daemon = Some(daemon);
@@ -90,9 +89,9 @@ impl Subscriptions {
         Some(subscription)
     }
 
-    /// Where the daemon's log has never come as far as the client has seen, its store is another one, such as after the data
-    /// directory was removed. The subscription goes on with that one from now on, and begins with its greeting, whose
-    /// smaller cursor tells the client. Gives what opens it; `None` when the error says something else.
+    /// If the cursor is beyond the end of the daemon's log, the store is another one, such as after the data directory was
+    /// removed. The subscription then starts at the present end of that log, and the smaller cursor of its first notification
+    /// shows this to the client. Returns the params to open it; `None` for other errors.
     pub fn start_over(&mut self, client: u64, error: &RawValue) -> Option<(Box<str>, Map<String, Value>)> {
         #[derive(Deserialize)]
         struct Refusal {
@@ -123,7 +122,7 @@ impl Subscriptions {
         Some(subscription)
     }
 
-    /// The daemon has gone and its numbers with it. Gives those that cannot go on: number and notification.
+    /// The daemon has disconnected. Returns the subscriptions that cannot be resumed: number and notification.
     pub fn lost(&mut self) -> Vec<(u64, Box<str>)> {
         self.by_daemon.clear();
         self.by_client.retain(|_, subscription| !subscription.ending);
@@ -134,7 +133,7 @@ impl Subscriptions {
         broken
     }
 
-    /// What opens each of them again: the client's number, the method and its params.
+    /// The requests to resume each: the client's number, the method and its params.
     pub fn reopening(&self) -> impl Iterator<Item = (u64, &str, Map<String, Value>)> {
         self.by_client.iter().map(|(client, subscription)| {
             let mut params = subscription.params.clone();

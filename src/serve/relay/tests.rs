@@ -1,4 +1,4 @@
-//! The relay over real streams: daemons that come and go, and time that tests can move.
+//! The relay over real streams, with daemons that start and exit, and a clock that tests control.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 
 use super::*;
 
-/// What the next attempts to find a daemon come to.
+/// The outcomes of the next attempts to find a daemon.
 struct Daemons {
     attempts: VecDeque<Result<DuplexStream, Error>>,
     wanted: Vec<DialMode>,
@@ -72,7 +72,7 @@ async fn headers_become_lines_and_the_end_of_input_waits_for_answers() {
         let request = "{\"jsonrpc\":\"2.0\",\n\"id\":1,\"method\":\"session.list\"}";
         writer.write_all(format!("Content-Length: {}\r\n\r\n{request}", request.len()).as_bytes()).await.unwrap();
         assert_eq!(next(&mut heard).await, request.replace('\n', " "));
-        // What cannot be passed on is answered here.
+        // The relay answers messages that cannot be passed on.
         writer.write_all(b"Content-Type: a\r\n\r\n").await.unwrap();
         writer.shutdown().await.unwrap();
         assert_eq!(heard.next_line().await.unwrap(), None);
@@ -99,7 +99,7 @@ async fn what_waits_is_asked_again_and_nothing_of_an_answer_is_lost() {
         let delete = r#"{"jsonrpc":"2.0","id":2,"method":"session.delete","params":{"sessionID":"ses_1"}}"#;
         writes.write_all(format!("{list}\n{delete}\n").as_bytes()).await.unwrap();
         assert_eq!((next(&mut heard_first).await, next(&mut heard_first).await), (list.to_owned(), delete.to_owned()));
-        // Half an answer is none.
+        // An incomplete answer is dropped.
         first_says.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"res").await.unwrap();
         drop((heard_first, first_says));
         assert!(next(&mut reads).await.contains("\"kind\":\"unavailable\""));
@@ -132,7 +132,7 @@ async fn without_any_daemon_requests_are_answered_in_time() {
         let answer = next(&mut reads).await;
         assert!(answer.contains("the disk is full") && answer.contains("unavailable"), "{answer}");
         assert!(started.elapsed() < 3 * RECONNECT_TIMEOUT, "{:?}", started.elapsed());
-        // Later ones do not wait for long either, and a daemon that is there again serves.
+        // Later requests do not wait long either, and a new daemon answers.
         let mut id = 2;
         loop {
             writes.write_all(list(id).as_bytes()).await.unwrap();
@@ -140,19 +140,19 @@ async fn without_any_daemon_requests_are_answered_in_time() {
             tokio::select! {
                 refused = next(&mut reads) => {
                     assert!(refused.contains(&format!("\"id\":{id},")), "{refused}");
-                    tokio::time::sleep(FRESH).await;
+                    tokio::time::sleep(FAILURE_TTL).await;
                 }
                 served = next(&mut heard_last) => {
                     assert_eq!(served, list(id).trim());
                     break;
                 }
             }
-            assert!(started.elapsed() <= RECONNECT_TIMEOUT + FRESH, "{:?}", started.elapsed());
+            assert!(started.elapsed() <= RECONNECT_TIMEOUT + FAILURE_TTL, "{:?}", started.elapsed());
             id += 1;
         }
         writes.shutdown().await.unwrap();
         drop((heard_last, says_last));
-        // The one that was under way gets its answer before the end.
+        // The request in flight is answered before the end.
         assert!(next(&mut reads).await.contains("unavailable"));
     })
     .await;
@@ -174,7 +174,7 @@ async fn a_stopped_daemon_is_started_again_only_when_it_is_needed() {
         assert_eq!(next(&mut reads).await, r#"{"jsonrpc":"2.0","id":1,"result":1}"#);
         assert!(next(&mut reads).await.contains("server.connected"));
         drop((heard, says));
-        tokio::time::sleep(4 * LOOK).await;
+        tokio::time::sleep(4 * POLL_INTERVAL).await;
         writes.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"session.list\"}\n").await.unwrap();
         assert!(next(&mut heard_second).await.contains("\"since\":3"));
         assert!(next(&mut heard_second).await.contains("session.list"));
@@ -187,7 +187,7 @@ async fn a_stopped_daemon_is_started_again_only_when_it_is_needed() {
     assert_eq!(
         daemons.wanted[..4],
         [DialMode::Started, DialMode::Again, DialMode::Running, DialMode::Running],
-        "looked for, but not started, while nobody asks"
+        "checked for, but not started, without a request"
     );
 }
 
@@ -202,7 +202,7 @@ async fn follow(reads: &mut Lines, writes: &mut WriteHalf<DuplexStream>, heard: 
     assert!(next(reads).await.contains("server.connected"));
 }
 
-/// Fails at once, or takes as long as a daemon may that does not answer.
+/// Fails immediately, or takes until the timeout of a daemon that does not answer.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_follows_is_read_while_no_daemon_can_start() {
     for pace in [Duration::ZERO, RECONNECT_TIMEOUT, 20 * RECONNECT_TIMEOUT] {

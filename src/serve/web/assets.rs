@@ -1,8 +1,8 @@
-//! The files of the page, as they are inside the executable. They are public and hold no secret: whoever can reach a
-//! listener gets them without a token.
+//! The files of the page, embedded in the executable. They are public and contain no secrets: a listener serves them
+//! without a token.
 
-/// What the page may load and whom it may talk to: its own files, and the listener that it came from. Texts of models
-/// can never become markup or program: the browser itself refuses to make any from a string.
+/// The page may load its own files and connect to the listener that it came from. The browser refuses to create markup or
+/// code from strings, so texts of models can never become either.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
@@ -74,7 +74,7 @@ mod tests {
         }
     }
 
-    /// A file that is imported but not listed would be missed only by a browser.
+    /// Without this test, only a browser would find a file that is imported but not listed.
     #[test]
     fn every_file_that_a_file_names_is_there() {
         for (name, body) in FILES {
@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// The policy forbids it, and nobody should find out in the browser.
+    /// The policy forbids these; without this test, only a browser would find them.
     #[test]
     fn nothing_is_inline() {
         for (name, body) in FILES {

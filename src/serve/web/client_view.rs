@@ -1,5 +1,5 @@
-//! How the client sees the listener: as it is, or through a proxy that says so in `X-Forwarded-*` headers, which are
-//! believed only when the user has said that there is one.
+//! How the client sees the listener: directly, or through a proxy with `X-Forwarded-*` headers, which are trusted only if
+//! the user has configured it.
 
 use std::net::IpAddr;
 
@@ -10,21 +10,20 @@ use hyper::{
 
 use super::{host::Host, options::base_path};
 
-/// A request as its client meant it.
+/// A request from the client's point of view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientView {
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// By which name the client has reached us; none when it said none, or something else.
+    /// The host name that the client used; `None` if it is missing or invalid.
     pub host: Option<Host>,
-    /// Who it is.
     pub client: IpAddr,
-    /// What the proxy has taken off the front of the path.
+    /// The prefix that the proxy has removed from the path.
     pub prefix: String,
 }
 
 impl ClientView {
-    /// What the headers of a request say. `secure` and `peer` are what the connection itself is.
+    /// From the headers of a request. `secure` and `peer` describe the connection itself.
     #[must_use]
     pub fn see(headers: &HeaderMap, uri: &Uri, secure: bool, peer: IpAddr, trust_forwarded: bool) -> Self {
         let mut view =
@@ -50,7 +49,7 @@ impl ClientView {
     }
 }
 
-/// What the request itself says. Two hosts, or one in the target that differs, are none.
+/// The host of the request. Two hosts, or a different one in the target, are invalid.
 fn host(headers: &HeaderMap, uri: &Uri) -> Option<Host> {
     let mut given = headers.get_all(header::HOST).iter();
     let host = Host::parse(given.next()?.to_str().ok()?)?;
@@ -58,7 +57,7 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Option<Host> {
     agreed.then_some(host)
 }
 
-/// The last entry: that of the proxy that is nearest to us. Those before it could be anybody's.
+/// The last entry, which the nearest proxy has added. Clients can forge the entries before it.
 fn last(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     value.rsplit(',').next().map(str::trim)
@@ -98,7 +97,7 @@ mod tests {
         let odd =
             [("host", "a"), ("x-forwarded-proto", "gopher"), ("x-forwarded-for", "unknown"), ("x-forwarded-prefix", "//evil.example")];
         assert_eq!(see(&odd, "/", true), "http a 127.0.0.1 ");
-        assert_eq!(see(&[("host", "localhost"), ("x-forwarded-host", "a b")], "/", true), "http - 127.0.0.1 ", "never the other one");
+        assert_eq!(see(&[("host", "localhost"), ("x-forwarded-host", "a b")], "/", true), "http - 127.0.0.1 ", "without a fallback");
     }
 
     #[test]

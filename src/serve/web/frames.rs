@@ -1,6 +1,6 @@
-//! WebSocket frames as bytes: messages out of a client's stream, and ours into it. However the stream is cut into
-//! chunks, the same comes out. Nothing is kept for a length that was only announced: an oversize message is skipped, and
-//! the next one is found. The headers themselves are soketto's affair.
+//! WebSocket framing: decodes messages from a client's stream and encodes those to it. The result does not depend on how
+//! the stream is split into chunks. An announced length alone allocates nothing: an oversize message is skipped, and the
+//! next one is found. soketto parses the frame headers.
 
 use std::{
     ops::Range,
@@ -14,56 +14,55 @@ use soketto::{
 
 use crate::serve::outbox::Encoder;
 
-/// How much of an oversize message is kept, to find the request's id in it.
-const PREFIX: usize = 4 * 1024;
+/// How many bytes of an oversize message are kept, to find the request's id.
+const PREFIX_BYTES: usize = 4 * 1024;
 
-/// The longest frame that is skipped; whoever announces more is not worth the wait.
-const SKIP_LIMIT: usize = 1 << 30;
+/// The size limit of a frame that is skipped; a larger one closes the connection.
+const MAX_SKIPPED_BYTES: usize = 1 << 30;
 
-/// How much room a read gets at least.
-const READ: usize = 4 * 1024;
+/// The minimum space for a read, in bytes.
+const MIN_READ_BYTES: usize = 4 * 1024;
 
-/// How much room is left for the next messages when all were taken.
-const KEPT: usize = 64 * 1024;
+/// The capacity of the buffer when it is empty.
+const IDLE_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Codes of RFC 6455 for the end of a connection.
+/// Close codes of RFC 6455.
 pub mod code {
-    /// Nothing more is to be said.
     pub const NORMAL: u16 = 1000;
-    /// The daemon stops.
+    /// The daemon shuts down.
     pub const GOING_AWAY: u16 = 1001;
-    /// A frame that must not be.
+    /// An invalid frame.
     pub const PROTOCOL: u16 = 1002;
-    /// A message of a kind that is not taken.
+    /// A message of an unsupported kind.
     pub const UNSUPPORTED: u16 = 1003;
-    /// Text that is no UTF-8.
+    /// A text that is not UTF-8.
     pub const NOT_TEXT: u16 = 1007;
-    /// The client may not be here any more.
+    /// The client is no longer allowed.
     pub const POLICY: u16 = 1008;
-    /// A frame that nobody would wait for.
+    /// A frame over the limit.
     pub const TOO_BIG: u16 = 1009;
 }
 
-/// What a client has sent.
+/// A decoded item of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A text message; not yet known to be text.
+    /// A text message; not checked for UTF-8 yet.
     Text(&'a [u8]),
-    /// A binary message, which is not kept.
+    /// A binary message; its content is dropped.
     Binary,
-    /// A text message over the limit, with its beginning.
+    /// A text message over the limit: its beginning.
     TooLarge(&'a [u8]),
-    /// It wants this back.
+    /// A ping with its payload.
     Ping(&'a [u8]),
-    /// A sign of life.
+    /// A pong.
     Pong,
-    /// It ends the connection, with its code where it gave one.
+    /// A close frame, with its code if it has one.
     Close(Option<u16>),
-    /// It does not keep to the protocol; nothing after it can be understood.
+    /// A violation of the protocol; the rest of the stream cannot be decoded.
     Broken(u16, &'static str),
 }
 
-/// A message of which the end is still to come.
+/// An incomplete message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Message {
     None,
@@ -74,15 +73,15 @@ enum Message {
 #[derive(Debug)]
 enum State {
     Header,
-    /// A frame that is read as a whole.
+    /// A frame that is read completely.
     Frame(Header),
-    /// Before the payload of a frame that makes its message too large: enough of it for the beginning is waited for.
+    /// Before the payload of a frame that makes its message too large: waits for enough of it for the beginning.
     Large(Header),
     Skip(usize),
     Broken,
 }
 
-/// What was found, by its place.
+/// An item by its position in the buffer.
 enum Found {
     InBuffer(Range<usize>),
     InMessage,
@@ -94,13 +93,13 @@ enum Found {
     Broken(u16, &'static str),
 }
 
-/// Takes bytes and gives what they say.
+/// Decodes a stream.
 #[derive(Debug)]
 pub struct Decoder {
     limit: usize,
     codec: Codec,
     buffer: Vec<u8>,
-    /// Everything before was given out.
+    /// Everything before was returned.
     start: usize,
     state: State,
     message: Message,
@@ -113,26 +112,26 @@ impl Decoder {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let mut codec = Codec::new();
-        codec.set_max_data_size(SKIP_LIMIT);
+        codec.set_max_data_size(MAX_SKIPPED_BYTES);
         Self { limit, codec, buffer: Vec::new(), start: 0, state: State::Header, message: Message::None, fragments: Vec::new() }
     }
 
-    /// The buffer, with room: whatever is appended to it is the next chunk of the stream.
+    /// The buffer with free capacity; the next chunk of the stream is appended to it.
     pub fn space(&mut self) -> &mut Vec<u8> {
-        // What was given out is dropped when that is cheap, so that a large message is not moved at every read.
+        // Consumed bytes are removed when this is cheap, so that a large message is not moved at each read.
         if self.start * 2 >= self.buffer.len() {
             self.buffer.drain(..self.start);
             self.start = 0;
         }
         if self.buffer.is_empty() {
-            self.buffer.shrink_to(KEPT);
+            self.buffer.shrink_to(IDLE_BUFFER_BYTES);
         }
-        // A message that is under way is read in larger pieces.
-        self.buffer.reserve(READ.max(self.buffer.len().min(KEPT)));
+        // An incomplete message is read in larger chunks.
+        self.buffer.reserve(MIN_READ_BYTES.max(self.buffer.len().min(IDLE_BUFFER_BYTES)));
         &mut self.buffer
     }
 
-    /// What came next, if it is there as a whole.
+    /// The next item, if it is complete.
     pub fn next(&mut self) -> Option<Event<'_>> {
         Some(match self.find()? {
             Found::InBuffer(range) => Event::Text(&self.buffer[range]),
@@ -160,7 +159,7 @@ impl Decoder {
             match std::mem::replace(&mut self.state, State::Header) {
                 State::Header => {
                     if self.message == Message::None && !self.fragments.is_empty() {
-                        // Given out the last time.
+                        // Returned by the last call.
                         self.fragments = Vec::new();
                     }
                     let header = match self.codec.decode_header(&self.buffer[self.start..]) {
@@ -188,7 +187,7 @@ impl Decoder {
                     }
                 }
                 State::Large(header) => {
-                    let wanted = header.payload_len().min(PREFIX.saturating_sub(self.fragments.len()));
+                    let wanted = header.payload_len().min(PREFIX_BYTES.saturating_sub(self.fragments.len()));
                     let range = self.start..self.start + wanted;
                     if range.end > self.buffer.len() {
                         self.state = State::Large(header);
@@ -197,7 +196,7 @@ impl Decoder {
                     self.start = range.end;
                     Codec::apply_mask(&header, &mut self.buffer[range.clone()]);
                     self.fragments.extend_from_slice(&self.buffer[range]);
-                    self.fragments.truncate(PREFIX);
+                    self.fragments.truncate(PREFIX_BYTES);
                     self.message = if header.is_fin() { Message::None } else { Message::Skipped };
                     self.state = State::Skip(header.payload_len() - wanted);
                     return Some(Found::TooLarge);
@@ -219,15 +218,15 @@ impl Decoder {
         }
     }
 
-    /// Decides what becomes of a frame.
+    /// Decides how a frame is processed.
     fn begin(&mut self, header: Header) -> Option<Found> {
         if !header.is_masked() {
-            return Some(Found::Broken(code::PROTOCOL, "a client masks its frames"));
+            return Some(Found::Broken(code::PROTOCOL, "frames of a client must be masked"));
         }
         let (opcode, length) = (header.opcode(), header.payload_len());
         let continues = opcode == OpCode::Continue;
         if !opcode.is_control() && continues == (self.message == Message::None) {
-            return Some(Found::Broken(code::PROTOCOL, "a fragment where none belongs"));
+            return Some(Found::Broken(code::PROTOCOL, "unexpected fragment"));
         }
         let is_text = opcode == OpCode::Text || continues && self.message == Message::Text;
         if opcode.is_control() || is_text && self.fragments.len() + length <= self.limit {
@@ -242,7 +241,7 @@ impl Decoder {
         None
     }
 
-    /// Takes a whole frame that is already unmasked.
+    /// Processes a complete, unmasked frame.
     fn take(&mut self, header: &Header, range: Range<usize>) -> Option<Found> {
         match (header.opcode(), header.is_fin()) {
             (OpCode::Ping, _) => Some(Found::Ping(range)),
@@ -260,25 +259,25 @@ impl Decoder {
 
 fn broken(error: &Error) -> Found {
     let (code, reason) = match error {
-        Error::PayloadTooLarge { .. } => (code::TOO_BIG, "a frame of that size is never read"),
+        Error::PayloadTooLarge { .. } => (code::TOO_BIG, "the frame is too large"),
         Error::InvalidReservedBit(_) => (code::PROTOCOL, "a reserved bit is set"),
-        Error::FragmentedControl | Error::InvalidControlFrameLen => (code::PROTOCOL, "a control frame is short and whole"),
+        Error::FragmentedControl | Error::InvalidControlFrameLen => (code::PROTOCOL, "a control frame must be short and unfragmented"),
         _ => (code::PROTOCOL, "unknown opcode"),
     };
     Found::Broken(code, reason)
 }
 
-/// The code in a close frame; else what is wrong with it, as a code and words. Codes that are never sent, such as 1005, are
-/// wrong.
+/// The code in a close frame, or the code and reason of a violation. Codes that must not be sent, such as 1005, are
+/// violations.
 fn close_code(payload: &[u8]) -> Result<Option<u16>, (u16, &'static str)> {
     match payload {
         [] => Ok(None),
         [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
             code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if str::from_utf8(reason).is_ok() => Ok(Some(code)),
             1000..=1003 | 1007..=1014 | 3000..=4999 => Err((code::NOT_TEXT, "the reason of a close frame is not UTF-8")),
-            _ => Err((code::PROTOCOL, "a code that is never sent in a close frame")),
+            _ => Err((code::PROTOCOL, "invalid close code")),
         },
-        _ => Err((code::PROTOCOL, "half a code in a close frame")),
+        _ => Err((code::PROTOCOL, "incomplete close code")),
     }
 }
 
@@ -306,17 +305,17 @@ pub fn pong(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Why a connection ends, as the client is told: a code and a word.
+/// Why a connection ends, for the client: a code and a reason.
 pub type CloseReason = Arc<OnceLock<(u16, &'static str)>>;
 
-/// Our side of the stream: a message a frame, and a close frame at the end.
+/// Encodes our side of the stream: one frame per message, and a close frame at the end.
 #[derive(Debug, Default)]
 pub struct Frames {
     close_reason: CloseReason,
 }
 
 impl Frames {
-    /// An encoder that closes with this reason, or normally where none was set.
+    /// Closes with this reason, or normally if none is set.
     #[must_use]
     pub fn new(close_reason: CloseReason) -> Self {
         Self { close_reason }

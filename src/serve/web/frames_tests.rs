@@ -1,4 +1,4 @@
-//! Frames, whole and in pieces.
+//! Frames, complete and in chunks.
 
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ fn text(payload: &[u8]) -> Vec<u8> {
     sent(0x81, payload, [1, 2, 3, 4])
 }
 
-/// Everything that comes out, as text.
+/// All items as text.
 fn decode<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
     let mut decoder = Decoder::new(limit);
     let mut seen = Vec::new();
@@ -64,13 +64,13 @@ fn messages_and_signs() {
 fn what_is_too_large_is_skipped_and_the_next_message_is_found() {
     let mut stream = text(&[b'a'; 10_000]);
     stream.extend(text(b"after"));
-    // In fragments, of which the second is too much, with a sign of life between.
+    // In fragments, of which the second exceeds the limit, with a pong between.
     stream.extend(sent(0x01, &[b'b'; 4], [1; 4]));
     stream.extend(sent(0x00, &[b'c'; 100], [2; 4]));
     stream.extend(sent(0x8a, b"", [5; 4]));
     stream.extend(sent(0x80, &[b'd'; 100], [3; 4]));
     stream.extend(text(b"last"));
-    let (first, second) = (format!("large {}", "a".repeat(PREFIX)), format!("large bbbb{}", "c".repeat(100)));
+    let (first, second) = (format!("large {}", "a".repeat(PREFIX_BYTES)), format!("large bbbb{}", "c".repeat(100)));
     assert_eq!(decode(50, stream.chunks(7)), [first.as_str(), "text after", second.as_str(), "Pong", "text last"]);
 }
 
@@ -86,20 +86,20 @@ fn memory_follows_what_has_come_and_not_what_was_announced() {
         decoder.space().extend_from_slice(chunk);
     }
     assert!(matches!(decoder.next(), Some(Event::Text(text)) if text.len() == 1 << 20));
-    assert!(decoder.space().capacity() <= KEPT, "a quiet connection is small again");
+    assert!(decoder.space().capacity() <= IDLE_BUFFER_BYTES, "an idle connection has a small buffer");
 }
 
 #[test]
 fn what_breaks_the_protocol_ends_it() {
     for (bytes, expected) in [
-        (vec![0x81, 0x01, b'x'], "Broken(1002, \"a client masks its frames\")"),
+        (vec![0x81, 0x01, b'x'], "Broken(1002, \"frames of a client must be masked\")"),
         (sent(0xc1, b"x", [0; 4]), "Broken(1002, \"a reserved bit is set\")"),
         (sent(0x83, b"x", [0; 4]), "Broken(1002, \"unknown opcode\")"),
-        (sent(0x09, b"x", [0; 4]), "Broken(1002, \"a control frame is short and whole\")"),
-        (sent(0x89, &[0; 126], [0; 4]), "Broken(1002, \"a control frame is short and whole\")"),
-        (sent(0x80, b"x", [0; 4]), "Broken(1002, \"a fragment where none belongs\")"),
-        ([sent(0x01, b"x", [0; 4]), text(b"y")].concat(), "Broken(1002, \"a fragment where none belongs\")"),
-        (vec![0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "Broken(1009, \"a frame of that size is never read\")"),
+        (sent(0x09, b"x", [0; 4]), "Broken(1002, \"a control frame must be short and unfragmented\")"),
+        (sent(0x89, &[0; 126], [0; 4]), "Broken(1002, \"a control frame must be short and unfragmented\")"),
+        (sent(0x80, b"x", [0; 4]), "Broken(1002, \"unexpected fragment\")"),
+        ([sent(0x01, b"x", [0; 4]), text(b"y")].concat(), "Broken(1002, \"unexpected fragment\")"),
+        (vec![0x81, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "Broken(1009, \"the frame is too large\")"),
     ] {
         let mut stream = bytes.clone();
         stream.extend(text(b"not read any more"));
@@ -107,10 +107,10 @@ fn what_breaks_the_protocol_ends_it() {
     }
     assert_eq!(decode(9, [sent(0x88, &[], [0; 4]).as_slice()]), ["Close(None)"]);
     for (payload, expected) in [
-        (&[0x03][..], "Broken(1002, \"half a code in a close frame\")"),
-        (&[0x03, 0xed], "Broken(1002, \"a code that is never sent in a close frame\")"),
-        (&[0x03, 0xe7], "Broken(1002, \"a code that is never sent in a close frame\")"),
-        (&[0x07, 0xd0], "Broken(1002, \"a code that is never sent in a close frame\")"),
+        (&[0x03][..], "Broken(1002, \"incomplete close code\")"),
+        (&[0x03, 0xed], "Broken(1002, \"invalid close code\")"),
+        (&[0x03, 0xe7], "Broken(1002, \"invalid close code\")"),
+        (&[0x07, 0xd0], "Broken(1002, \"invalid close code\")"),
         (&[0x03, 0xe8, 0xff], "Broken(1007, \"the reason of a close frame is not UTF-8\")"),
         (&[0x03, 0xf3, b'b', b'y', b'e'], "Close(Some(1011))"),
         (&[0x0b, 0xb8], "Close(Some(3000))"),
@@ -141,7 +141,7 @@ proptest! {
         frames in prop::collection::vec((0u8..=255, prop::collection::vec(any::<u8>(), 0..200), any::<[u8; 4]>()), 0..12),
         cuts in prop::collection::vec(1usize..40, 1..60),
     ) {
-        // Mostly frames that can be.
+        // Mostly valid frames.
         let stream: Vec<u8> = frames
             .iter()
             .flat_map(|(first, payload, mask)| {

@@ -19,31 +19,31 @@ use super::{
 /// The WebSocket sub-protocol.
 pub const PROTOCOL: &str = "polytree.v1";
 
-/// How a browser, which can set no headers for a WebSocket, brings the token.
+/// The sub-protocol with the token, for browsers, which cannot set headers for a WebSocket.
 const TOKEN_PROTOCOL: &str = "polytree.token.";
 
 /// The maximum number of delayed answers to wrong tokens; more are refused immediately.
-const WRONG_AT_ONCE: usize = 16;
+const MAX_DELAYED_REFUSALS: usize = 16;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It reached us by a name that is not ours.
+    /// The `Host` header is not one of the listener's names.
     #[error("the Host header is not one of this listener's names; --allow-host adds one")]
     Host,
-    /// It is a page from elsewhere.
+    /// The page's origin is not allowed.
     #[error("pages from this origin may not connect; --allow-origin adds one")]
     Origin,
-    /// It shows no token.
+    /// It has no token.
     #[error("a token is needed: Authorization: Bearer TOKEN, or ?token=TOKEN, or the sub-protocols polytree.v1, polytree.token.TOKEN")]
     NoToken,
-    /// It shows another token.
-    #[error("this is not the token")]
+    /// It has a wrong token.
+    #[error("wrong token")]
     WrongToken,
-    /// Too many show other tokens.
+    /// Too many requests have wrong tokens.
     #[error("too many wrong tokens; try again later")]
     TooManyWrong,
-    /// We do not know the token ourselves.
+    /// The daemon cannot read its token.
     #[error("the daemon cannot read its token; its log has the details")]
     Unknown,
 }
@@ -72,18 +72,18 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The rules by these options, for a listener at this address. A wrong token is answered after `delay`.
+    /// The rules for a listener at this address. A wrong token is answered after `delay`.
     #[must_use]
     pub fn new(options: &Options, address: IpAddr, tokens: TokenFile, delay: Duration) -> Self {
         let mut hosts = options.hosts.clone();
         if !address.is_unspecified() {
-            // An address cannot be rebound: a page that was loaded by it comes from here.
+            // DNS rebinding does not work with addresses: a page that was loaded from one comes from this listener.
             hosts.push(Host::at(address));
         }
-        Self { origins: options.origins.clone(), hosts, tokens, wrong: Semaphore::new(WRONG_AT_ONCE), delay }
+        Self { origins: options.origins.clone(), hosts, tokens, wrong: Semaphore::new(MAX_DELAYED_REFUSALS), delay }
     }
 
-    /// Looks at where the client comes from.
+    /// Checks host and origin.
     ///
     /// # Errors
     /// `Host` or `Origin`.
@@ -99,10 +99,10 @@ impl Guard {
         if allowed { Ok(()) } else { Err(Refusal::Origin) }
     }
 
-    /// Asks for the token. Waits a moment when it is wrong; others are not held up.
+    /// Checks the token. Waits if it is wrong, without delaying other requests.
     ///
     /// # Errors
-    /// Everything but `Host` and `Origin`.
+    /// All but `Host` and `Origin`.
     pub async fn ask(&self, headers: &HeaderMap, query: &str) -> Result<Token, Refusal> {
         let token = self.tokens.current().map_err(|error| {
             tracing::error!("{error}");
@@ -117,23 +117,23 @@ impl Guard {
         Err(Refusal::WrongToken)
     }
 
-    /// Whether the token with which somebody came in is still the one.
+    /// Whether a client's token is still valid.
     #[must_use]
     pub fn holds(&self, token: &Token) -> bool {
         match self.tokens.current() {
             Ok(current) => current == *token,
-            // That the file cannot be read just now says nothing about the client.
+            // A temporary read error does not disconnect the client.
             Err(token::Error::File { .. }) => true,
             Err(token::Error::Content { .. }) => false,
         }
     }
 }
 
-/// The token that a client shows: the first of the three ways that it uses.
+/// The client's token, from the first of the three ways that is present.
 fn shown<'a>(headers: &'a HeaderMap, query: &'a str) -> Option<Cow<'a, str>> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        // A proxy in front of us may have passwords of its own.
+        // A proxy may use basic authentication of its own.
         scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim()))
     });
     bearer

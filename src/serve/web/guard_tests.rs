@@ -1,4 +1,4 @@
-//! Each rule, and what gets around none of them.
+//! The rules, and attempts to get around them.
 
 use hyper::header::HeaderName;
 
@@ -38,13 +38,13 @@ fn the_host_is_ours() {
     for host in ["localhost:1", "127.0.0.1:4096", "[::1]:4096", "LOCALHOST"] {
         assert_eq!(look(&plain, "127.0.0.1", &[("host", host)]), Ok(()), "{host}");
     }
-    // The last one is what DNS rebinding looks like: the name of another site that now leads here.
+    // The last one is DNS rebinding: the name of another site that resolves to this machine.
     for host in ["", "evil.example", "localhost.evil.example:4096", "10.0.0.5", "rebound.evil.example:4096"] {
         assert_eq!(look(&plain, "127.0.0.1", &[("host", host)]), Err(Refusal::Host), "{host}");
     }
     assert_eq!(look(&plain, "127.0.0.1", &[]), Err(Refusal::Host));
     assert_eq!(look(&plain, "127.0.0.1", &[("host", "localhost"), ("host", "localhost")]), Err(Refusal::Host));
-    assert_eq!(look(&plain, "10.0.0.5", &[("host", "10.0.0.5:4096")]), Ok(()), "the address that it listens on");
+    assert_eq!(look(&plain, "10.0.0.5", &[("host", "10.0.0.5:4096")]), Ok(()), "its own address");
     assert_eq!(look(&plain, "0.0.0.0", &[("host", "0.0.0.0:4096")]), Err(Refusal::Host));
     let named = Options { hosts: vec![Host::parse("tree.example:8443").unwrap()], ..Options::default() };
     assert_eq!(look(&named, "0.0.0.0", &[("host", "tree.example:8443")]), Ok(()));
@@ -80,7 +80,7 @@ fn a_proxy_is_believed_when_there_is_one() {
     options.trust_forwarded = true;
     assert_eq!(look(&options, "127.0.0.1", &proxied), Ok(()));
     options.hosts.clear();
-    assert_eq!(look(&options, "127.0.0.1", &proxied), Err(Refusal::Host), "a proxy does not choose our names");
+    assert_eq!(look(&options, "127.0.0.1", &proxied), Err(Refusal::Host), "a proxy cannot add names");
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn the_token_comes_in_three_ways() {
         let expected = if query == "token" { Refusal::WrongToken } else { Refusal::NoToken };
         assert_eq!(ask(&[], query).await, Err(expected), "{query}");
     }
-    assert_eq!(ask(&[("authorization", "Bearer x")], &format!("token={token}")).await, Err(Refusal::WrongToken), "the first way counts");
+    assert_eq!(ask(&[("authorization", "Bearer x")], &format!("token={token}")).await, Err(Refusal::WrongToken), "the first way is used");
     assert_eq!(ask(&[("sec-websocket-protocol", "polytree.v1")], "").await, Err(Refusal::NoToken));
 }
 

@@ -1,4 +1,4 @@
-//! Names of places on the network as browsers write them: hosts and origins, in one spelling each.
+//! Hosts and origins as browsers write them, normalized.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,7 +9,7 @@ enum Name {
     Text(String),
 }
 
-/// A host, perhaps with a port, as in the `Host` header.
+/// A host with an optional port, as in the `Host` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     name: Name,
@@ -17,7 +17,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads `name`, `name:port`, `1.2.3.4:port` or `[ipv6]:port`; nothing else is a host.
+    /// Parses `name`, `name:port`, `1.2.3.4:port` or `[ipv6]:port`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, port) = match text.strip_prefix('[') {
@@ -43,7 +43,7 @@ impl Host {
         Some(Self { name, port })
     }
 
-    /// A host by its address, with any port.
+    /// A host with this address and any port.
     #[must_use]
     pub fn at(address: IpAddr) -> Self {
         Self { name: Name::Address(address.to_canonical()), port: None }
@@ -55,7 +55,7 @@ impl Host {
         matches!(self.name, Name::Address(_))
     }
 
-    /// Whether it can only mean the machine itself.
+    /// Whether it is a loopback host.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match &self.name {
@@ -64,7 +64,7 @@ impl Host {
         }
     }
 
-    /// As a rule: whether the other one is this host, at this port where the rule has one.
+    /// As a rule: whether it matches the other host, and its port if the rule has one.
     #[must_use]
     pub fn covers(&self, other: &Host) -> bool {
         self.name == other.name && (self.port.is_none() || self.port == other.port)
@@ -94,7 +94,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Where a page came from, as in the `Origin` header.
+/// The origin of a page, as in the `Origin` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -102,7 +102,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads `scheme://host` or `scheme://host:port`. `null`, which stands for any page that hides its origin, is none.
+    /// Parses `scheme://host` or `scheme://host:port`. `null`, which any page can have, is not an origin.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, host) = text.split_once("://")?;
@@ -110,12 +110,12 @@ impl Origin {
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let host = Host::parse(host).filter(|_| sound)?;
         let scheme = scheme.to_ascii_lowercase();
-        // Browsers leave the port out where it is the usual one; people may not.
+        // Browsers omit the default port; users may write it.
         let port = host.port.filter(|port| default_port(&scheme) != Some(*port));
         Some(Self { host: Host { port, ..host }, scheme })
     }
 
-    /// Whether pages from there are those of a listener that is reached by this scheme and host.
+    /// Whether it is the origin of a listener with this scheme and host.
     #[must_use]
     pub fn is(&self, scheme: &str, host: &Host) -> bool {
         self.scheme == scheme && self.host.with_port_of(scheme) == host.with_port_of(scheme)
@@ -151,7 +151,7 @@ mod tests {
         for local in ["localhost", "LOCALHOST:1", "127.0.0.1", "127.9.9.9:80", "[::1]:8", "[::ffff:127.0.0.1]"] {
             assert!(host(local).is_loopback(), "{local}");
         }
-        // The last ones are read as addresses by some resolvers, but no browser sends them.
+        // Some resolvers parse the last ones as addresses, but no browser sends them.
         for other in
             ["localhost.example", "127.0.0.1.example", "example.localhost.evil", "0.0.0.0", "10.0.0.1", "[::]", "127.1", "2130706433"]
         {

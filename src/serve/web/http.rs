@@ -1,4 +1,4 @@
-//! What an HTTP request is answered: the guard first, then by path and method.
+//! Answers HTTP requests: the guard first, then by path and method.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
     client_view::ClientView,
     guard::{Refusal, parameter},
     post::post,
-    response::{Reply, empty, json, said, with},
+    response::{Reply, empty, json, plain, with},
     site::{RemotePeer, Site},
     token::Token,
     websocket,
@@ -28,7 +28,7 @@ pub async fn respond(site: Arc<Site>, peer: RemotePeer, request: Request<Incomin
         tracing::info!(client = %view.client, host = ?request.headers().get(header::HOST), origin = ?request.headers().get(header::ORIGIN), "{refusal}");
         return refuse(&refusal);
     }
-    // By now it is an origin that may see the answer.
+    // The origin is allowed to see the answer.
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = route(site, peer, &view, request).await;
     if let Some(origin) = origin {
@@ -52,7 +52,7 @@ async fn route(site: Arc<Site>, peer: RemotePeer, view: &ClientView, request: Re
             Err(response) => *response,
         },
         "" | "/" if *method == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) => preflight(request.headers()),
-        // The page names its files relative to itself.
+        // The page refers to its files with relative paths.
         "" if reads => {
             let to = HeaderValue::from_str(&format!("{}{}/", view.prefix, site.options.base_path));
             to.map_or_else(|_| nothing_here(), |to| with(StatusCode::PERMANENT_REDIRECT, header::LOCATION, to))
@@ -68,7 +68,7 @@ async fn route(site: Arc<Site>, peer: RemotePeer, view: &ClientView, request: Re
     }
 }
 
-/// Asks for the token, and for the directory that the client's requests mean.
+/// Checks the token, and resolves the directory of the client's requests.
 async fn admit(site: &Site, view: &ClientView, request: &Request<Incoming>) -> Result<(Token, Option<AbsPath>), Box<Reply>> {
     let query = request.uri().query().unwrap_or_default();
     let token = site.guard.ask(request.headers(), query).await.map_err(|refusal| {
@@ -90,7 +90,7 @@ async fn admit(site: &Site, view: &ClientView, request: &Request<Incoming>) -> R
 }
 
 fn refuse(refusal: &Refusal) -> Reply {
-    let mut response = said(refusal.status(), &refusal.to_string());
+    let mut response = plain(refusal.status(), &refusal.to_string());
     match refusal.status() {
         StatusCode::UNAUTHORIZED => {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"polytree\""));
@@ -104,16 +104,16 @@ fn refuse(refusal: &Refusal) -> Reply {
 }
 
 fn nothing_here() -> Reply {
-    said(StatusCode::NOT_FOUND, "there is nothing here")
+    plain(StatusCode::NOT_FOUND, "not found")
 }
 
 fn not_allowed(methods: &'static str) -> Reply {
-    let mut response = said(StatusCode::METHOD_NOT_ALLOWED, &format!("only {methods}"));
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, &format!("only {methods}"));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 
-/// What a browser asks before it lets a page of an allowed origin call us.
+/// Answers a CORS preflight of an allowed origin.
 fn preflight(headers: &HeaderMap) -> Reply {
     let mut response = with(StatusCode::NO_CONTENT, header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST"));
     let to = response.headers_mut();
@@ -125,7 +125,7 @@ fn preflight(headers: &HeaderMap) -> Reply {
     response
 }
 
-/// A file of the page. It is asked for each time and sent only when it has changed.
+/// A file of the page. Browsers revalidate it each time, and it is sent only if it has changed.
 fn page(asset: &Asset, headers: &HeaderMap) -> Reply {
     let tag = format!("\"{}\"", &blake3::hash(asset.body).to_hex()[..32]);
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -137,7 +137,7 @@ fn page(asset: &Asset, headers: &HeaderMap) -> Reply {
             .map(|_| Bytes::from_static(asset.body).into())
     };
     let to = response.headers_mut();
-    // A hash in quotes is always a header's value.
+    // A quoted hash is always a valid header value.
     to.extend(HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag)));
     for (name, value) in [
         (header::CACHE_CONTROL, "no-cache"),

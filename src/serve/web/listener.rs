@@ -21,21 +21,21 @@ use super::{
 use crate::{daemon::listeners::Error, stdx::process::descriptors};
 
 /// The maximum size of a request's head, in bytes.
-const HEAD: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// The maximum number of headers of a request.
-const HEADERS: usize = 100;
+const MAX_HEADERS: usize = 100;
 
 /// The size of the read buffer of a connection, in bytes.
-const BUFFER: usize = 64 * 1024;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long answers may take during shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Resolves `HOST:PORT`; also gives the host as it was written.
+/// Resolves `HOST:PORT`; also returns the host as written.
 ///
 /// # Errors
-/// When it is not an address, or other machines can reach it and there is no TLS.
+/// If it is not an address, or other machines can reach it and there is no TLS.
 pub async fn resolve(text: &str, secure: bool) -> Result<(SocketAddr, String), Error> {
     let odd = || invalid("address", format!("`{text}` is not HOST:PORT, such as 127.0.0.1:4096, [::1]:4096 or localhost:0"));
     let (name, port) = text.rsplit_once(':').ok_or_else(odd)?;
@@ -49,8 +49,8 @@ pub async fn resolve(text: &str, secure: bool) -> Result<(SocketAddr, String), E
     if let Some(address) = addresses.iter().find(open).filter(|_| !secure) {
         return Err(Error::Invalid {
             field: "address",
-            reason: format!("{address} can be reached from other machines, and without TLS everybody on the way could read the token"),
-            hint: Some("give a certificate and its key, or listen on 127.0.0.1 behind a proxy that speaks TLS".to_owned()),
+            reason: format!("other machines can reach {address}, and without TLS the token could be read on the network"),
+            hint: Some("add a certificate and its key, or listen on 127.0.0.1 behind a proxy with TLS".to_owned()),
         });
     }
     let address = addresses.first().ok_or_else(|| invalid("address", format!("`{name}` has no address")))?;
@@ -60,14 +60,14 @@ pub async fn resolve(text: &str, secure: bool) -> Result<(SocketAddr, String), E
 /// Binds the address.
 ///
 /// # Errors
-/// `Unavailable`, with what the system says.
+/// `Unavailable`, with the operating system's message.
 pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let refuse = |error: io::Error| {
         let (reason, hint) = match error.kind() {
-            io::ErrorKind::AddrInUse => (format!("{address} is in use by another program"), "take another port, or 0 for a free one"),
-            io::ErrorKind::PermissionDenied => (format!("this user may not listen on {address}"), "ports from 1024 on are for everybody"),
-            io::ErrorKind::AddrNotAvailable => (format!("{address} is no address of this machine"), "127.0.0.1 always is"),
-            _ => (format!("cannot listen on {address}: {error}"), "127.0.0.1:0 takes any free port"),
+            io::ErrorKind::AddrInUse => (format!("{address} is in use by another program"), "use another port, or 0 for a free one"),
+            io::ErrorKind::PermissionDenied => (format!("this user may not listen on {address}"), "use a port from 1024 on"),
+            io::ErrorKind::AddrNotAvailable => (format!("{address} is not an address of this machine"), "use 127.0.0.1"),
+            _ => (format!("cannot listen on {address}: {error}"), "127.0.0.1:0 uses any free port"),
         };
         Error::Unavailable { reason, hint: Some(hint.to_owned()) }
     };
@@ -76,7 +76,7 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Erro
     Ok((socket, bound))
 }
 
-/// Serves clients until the daemon stops.
+/// Serves clients until the daemon shuts down.
 pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor>) {
     let places = Arc::new(Semaphore::new(site.limits.connections));
     loop {
@@ -87,14 +87,14 @@ pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of descriptors, most likely: others may end meanwhile.
+                // Probably out of file descriptors; others may be closed meanwhile.
                 tracing::warn!("cannot accept a network connection: {error}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Some(place) = places.clone().try_acquire_owned().ok().filter(|_| !descriptors::are_short()) else {
-            tracing::warn!("a network connection too many was refused");
+            tracing::warn!("refused a network connection over the limit");
             turn_away(stream, tls.is_some());
             continue;
         };
@@ -107,13 +107,13 @@ pub async fn serve(site: Arc<Site>, socket: TcpListener, tls: Option<TlsAcceptor
 fn turn_away(stream: TcpStream, secure: bool) {
     const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     if !secure && let Ok(mut stream) = stream.into_std() {
-        // A new socket has room for it. Who does not get it sees the end.
+        // The send buffer of a new socket has space for it.
         let _ = io::Write::write(&mut stream, FULL);
     }
 }
 
 async fn welcome(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit, tls: Option<TlsAcceptor>) {
-    // Answers are small and wanted now.
+    // Answers are small and urgent.
     let _ = stream.set_nodelay(true);
     let remote = peer.ip().to_canonical();
     let peer = RemotePeer::new(remote, slot);
@@ -124,8 +124,8 @@ async fn welcome(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, slot: Own
     };
     match agreed {
         Ok(Ok(stream)) => converse(site, peer, stream).await,
-        Ok(Err(error)) => tracing::debug!(client = %remote, "no agreement on TLS: {error}"),
-        Err(_) => tracing::debug!(client = %remote, "agreeing on TLS took too long"),
+        Ok(Err(error)) => tracing::debug!(client = %remote, "the TLS handshake failed: {error}"),
+        Err(_) => tracing::debug!(client = %remote, "the TLS handshake timed out"),
     }
 }
 
@@ -139,9 +139,9 @@ async fn converse(site: Arc<Site>, remote: RemotePeer, stream: impl AsyncRead + 
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
-        .max_header_size(HEAD)
-        .max_headers(HEADERS)
-        .max_buf_size(BUFFER)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(READ_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = Box::pin(connection);

@@ -1,9 +1,11 @@
-//! The network listeners of a daemon: opened when somebody requests for one, once for each address, closed when the daemon
-//! stops.
+//! The network listeners of a daemon: opened on request, one per address, and closed at shutdown.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use polytree_protocol::listen::{ServerListenParams, ServerListenResult};
+use polytree_protocol::{
+    diagnose::DiagnosisListener,
+    listen::{ServerListenParams, ServerListenResult},
+};
 use tokio::sync::mpsc;
 
 use super::{
@@ -17,12 +19,12 @@ use super::{
 };
 use crate::{
     config::places::Environment,
-    daemon::listeners::{Description, Error, ListenRequest, Listeners},
+    daemon::listeners::{Error, ListenRequest, Listeners},
     rpc::Rpc,
     stdx::{paths::AbsPath, tasks::Tasks, time::now_ms},
 };
 
-/// What is needed to open listeners, and those that are open.
+/// Opens listeners, and keeps the open ones.
 pub struct NetworkListeners {
     rpc: Rpc,
     tasks: Tasks,
@@ -33,7 +35,7 @@ pub struct NetworkListeners {
 }
 
 struct Open {
-    /// The address that was asked for, with port 0 where any would do.
+    /// The requested address, with port 0 for any port.
     wanted: SocketAddr,
     bound: SocketAddr,
     options: Options,
@@ -41,22 +43,21 @@ struct Open {
 }
 
 impl NetworkListeners {
-    /// No listener yet. They will serve `rpc` below `tasks`, with the token of the data directory, and be entered in the
-    /// list of listeners.
+    /// Listeners will serve `rpc` below `tasks`, with the token of the data directory, and be registered in `listeners`.
     #[must_use]
     pub fn new(rpc: Rpc, tasks: &Tasks, listeners: Arc<Listeners>, data: &AbsPath) -> Self {
         let tokens = TokenFile::new(data);
         Self { rpc, tasks: tasks.child(), listeners, tokens, limits: Limits::default(), open: Vec::new() }
     }
 
-    /// The same with other limits.
+    /// With other limits.
     #[cfg(test)]
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Fulfils requests until the daemon stops.
+    /// Handles requests until the daemon shuts down.
     pub async fn serve(mut self, mut requests: mpsc::Receiver<ListenRequest>) {
         loop {
             let request = tokio::select! {
@@ -69,21 +70,21 @@ impl NetworkListeners {
                 Ok(listener) => tracing::info!(url = listener.url, "listening"),
                 Err(error) => tracing::warn!(address = params.address, "no listener: {error}"),
             }
-            // Who does not wait for it can ask again.
+            // The requester may not wait any more.
             let _ = answer.send(opened);
         }
     }
 
-    /// Opens a listener, or tells of the one that is open at that address already.
+    /// Opens a listener, or returns the open one at the same address.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn open(&mut self, params: &ServerListenParams, environment: Arc<Environment>) -> Result<ServerListenResult, Error> {
         let mut options = Options::read(params)?;
         let (wanted, name) = listener::resolve(&params.address, options.tls.is_some()).await?;
-        // The name that it is opened by is one of its names.
+        // The name in its address is one of its names.
         options.hosts.extend(Host::parse(&name).filter(|host| !host.is_address() && !host.is_loopback()));
-        // Without a token to be had, nobody could come in.
+        // Without a token, no client could connect.
         self.tokens.current().map_err(|error| Error::Unavailable { reason: error.to_string(), hint: None })?;
         let result = |url: &str| ServerListenResult { url: url.to_owned(), token_file: self.tokens.path().to_string() };
         if let Some(open) = self.open.iter().find(|open| open.wanted == wanted || open.bound == wanted) {
@@ -102,7 +103,7 @@ impl NetworkListeners {
             limits: self.limits,
             tasks: self.tasks.clone(),
         });
-        let presence = self.listeners.enter(Description { url: url.clone(), since: now_ms() });
+        let presence = self.listeners.enter(DiagnosisListener { address: url.clone(), since: now_ms() });
         drop(self.tasks.spawn("network listener", async move {
             listener::serve(site, socket, acceptor).await;
             drop(presence);

@@ -1,5 +1,5 @@
-//! The network door: WebSocket and HTTP on one port, behind a token. A client must use one of the listener's host names,
-//! and a web page must come from an allowed origin. Requests are handled as at every other door.
+//! The network door: WebSocket and HTTP on one port, protected by a token. A client must use one of the listener's host
+//! names, and a web page must come from an allowed origin. Requests are handled as at the other doors.
 
 pub mod assets;
 

@@ -1,20 +1,20 @@
-//! What a listener is asked to be, checked: nothing here is opened yet.
+//! The options of a listener, parsed and checked.
 
 use polytree_protocol::listen::ServerListenParams;
 
 use super::host::{Host, Origin};
 use crate::{daemon::listeners::Error, stdx::paths::AbsPath};
 
-/// How a listener treats its clients.
+/// The options of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Origins whose pages may connect, beside the daemon's own.
+    /// Allowed origins, in addition to the listener's own.
     pub origins: Vec<Origin>,
-    /// Hosts by which it may be reached, beside loopback.
+    /// Allowed hosts, in addition to loopback.
     pub hosts: Vec<Host>,
-    /// Empty, or a path that begins with a slash and does not end with one.
+    /// Empty, or a path with a leading and without a trailing slash.
     pub base_path: String,
-    /// Whether the `X-Forwarded-*` headers are believed.
+    /// Trust the `X-Forwarded-*` headers.
     pub trust_forwarded: bool,
     /// The files of certificate and key.
     pub tls: Option<(AbsPath, AbsPath)>,
@@ -25,7 +25,7 @@ pub(super) fn invalid(field: &'static str, reason: impl Into<String>) -> Error {
 }
 
 impl Options {
-    /// Reads the params of `server.listen`, but for the address.
+    /// Parses the params of `server.listen` except the address.
     ///
     /// # Errors
     /// `Invalid`, with the field.
@@ -46,7 +46,7 @@ impl Options {
 
 fn origin(text: &str) -> Result<Origin, Error> {
     Origin::parse(text).ok_or_else(|| match text {
-        "*" | "null" => invalid("allowOrigins", format!("`{text}` would let in every page of the web; name the origins")),
+        "*" | "null" => invalid("allowOrigins", format!("`{text}` would allow every page of the web; list the origins")),
         _ => invalid("allowOrigins", format!("`{text}` is not an origin such as https://app.example or http://localhost:3000")),
     })
 }
@@ -60,7 +60,7 @@ fn file(field: &'static str, text: &str) -> Result<AbsPath, Error> {
     AbsPath::expand(text).ok_or_else(|| invalid(field, format!("`{text}` is not an absolute path")))
 }
 
-/// A path in one spelling. What would need escapes is not a base path, so that it can stand in headers as it is.
+/// A normalized path. A base path needs no escapes, so that it can be used in headers unchanged.
 pub(super) fn base_path(text: &str) -> Result<String, Error> {
     let path = text.strip_suffix('/').unwrap_or(text);
     let sound = |part: &str| {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{
-    response::{Reply, empty, json, said},
+    response::{Reply, empty, json, plain},
     site::Site,
 };
 use crate::{
@@ -29,23 +29,24 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// How much of an oversize body is read and dropped: a client reads the answer only after it has sent everything.
-const SKIP_LIMIT: u64 = 1 << 30;
+/// The limit of bytes of an oversize body that are read and dropped: a client reads the answer only after it has sent
+/// everything.
+const MAX_SKIPPED_BYTES: u64 = 1 << 30;
 
-/// The maximum initial capacity for a body, whatever length was announced.
-const ROOM: u64 = 64 * 1024;
+/// The maximum initial capacity for a body, independent of its announced length.
+const MAX_INITIAL_CAPACITY: u64 = 64 * 1024;
 
 /// How long answers may take during shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Answers a POST of an authenticated client.
+/// Answers a POST request of an authenticated client.
 pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Incoming>) -> Reply {
-    // A page of another site can send forms and plain text without asking first, but not this.
+    // Pages of other sites can send forms and plain text without a CORS preflight, but not this.
     if !is_json(request.headers().get(header::CONTENT_TYPE)) {
-        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json");
+        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json");
     }
     if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must not be encoded");
+        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must not be encoded");
     }
     let body = match read(request.into_body(), site.limits.body).await {
         Ok(body) => body,
@@ -62,12 +63,12 @@ pub async fn post(site: &Site, directory: Option<AbsPath>, request: Request<Inco
     }
 }
 
-/// Runs what is in the message and gives its answer, if there is one.
+/// Executes the message and returns the answer, if there is one.
 async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Option<Box<RawValue>> {
     let _presence = site.rpc.clients().enter(connection.clone());
     let (outbox, mut queue) = Outbox::new(connection.traffic());
     let dispatcher = CancelOnDrop(Dispatcher::new(site.rpc.clone(), connection, outbox, site.tasks.clone()));
-    // One message has one answer, for which the queue has room.
+    // One message has one answer, for which the queue has space.
     dispatcher.0.receive(frame).await.ok()?;
     let in_time = async {
         site.tasks.token().cancelled().await;
@@ -86,7 +87,7 @@ async fn call(site: &Site, connection: Arc<Connection>, frame: Frame<'_>) -> Opt
     }
 }
 
-/// Cancels what is under way when the client does not wait for it.
+/// Cancels the calls when the client disconnects.
 struct CancelOnDrop(Dispatcher);
 
 impl Drop for CancelOnDrop {
@@ -97,27 +98,27 @@ impl Drop for CancelOnDrop {
 
 enum Body {
     Whole(Vec<u8>),
-    /// It was not kept.
+    /// The body is too large and was dropped.
     TooLarge(IdFinder),
 }
 
-/// Reads a body; `pause` is how long it may pause.
+/// Reads a body; `pause` is the timeout between two reads.
 async fn read(mut incoming: Incoming, pause: Duration) -> Result<Body, Box<Reply>> {
     let announced = incoming.size_hint().lower();
-    let mut body = Body::Whole(Vec::with_capacity(usize::try_from(announced.min(ROOM)).unwrap_or_default()));
+    let mut body = Body::Whole(Vec::with_capacity(usize::try_from(announced.min(MAX_INITIAL_CAPACITY)).unwrap_or_default()));
     let mut length = 0;
-    let refuse = |status, text| Err(Box::new(said(status, text)));
+    let refuse = |status, text| Err(Box::new(plain(status, text)));
     while !incoming.is_end_stream() {
         let frame = match timeout(pause, incoming.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => break,
             Ok(Some(Err(_))) => return refuse(StatusCode::BAD_REQUEST, "the body cannot be read"),
-            Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+            Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "reading the body timed out"),
         };
         let Ok(data) = frame.into_data() else { continue };
         length += data.len() as u64;
-        if length > SKIP_LIMIT {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body of that size is never read");
+        if length > MAX_SKIPPED_BYTES {
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
         }
         match &mut body {
             Body::Whole(bytes) if length <= MESSAGE_LIMIT as u64 => bytes.extend_from_slice(&data),

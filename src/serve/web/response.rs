@@ -1,4 +1,4 @@
-//! Responses, each with the headers that it needs.
+//! Responses with their headers.
 
 use http_body_util::Full;
 use hyper::{
@@ -23,8 +23,8 @@ pub fn with(status: StatusCode, name: HeaderName, value: HeaderValue) -> Reply {
     response
 }
 
-/// An answer in words.
-pub fn said(status: StatusCode, text: &str) -> Reply {
+/// A response with a plain text.
+pub fn plain(status: StatusCode, text: &str) -> Reply {
     let mut response = with_body(status, format!("{text}\n"));
     let to = response.headers_mut();
     to.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -32,7 +32,7 @@ pub fn said(status: StatusCode, text: &str) -> Reply {
     response
 }
 
-/// An answer in JSON.
+/// A response with JSON.
 pub fn json(status: StatusCode, message: Box<RawValue>) -> Reply {
     let mut response = with_body(status, String::from(Box::<str>::from(message)));
     let to = response.headers_mut();

@@ -1,4 +1,4 @@
-//! What all connections of a listener share, and the connection by which a request came.
+//! The state that the connections of a listener share, and the connection of a request.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// The timeout of a request's head, also of a later one on the same connection.
     pub head: Duration,
-    /// The longest pause within a request's body.
+    /// The timeout between two reads of a request's body.
     pub body: Duration,
     /// The interval of pings on a WebSocket.
     pub ping: Duration,
@@ -37,28 +37,27 @@ impl Default for Limits {
     }
 }
 
-/// What all connections of a listener share.
+/// The state that the connections of a listener share.
 pub struct Site {
-    /// The methods.
     pub rpc: Rpc,
     /// The environment variables for the turns of its clients.
     pub environment: Arc<BTreeMap<String, String>>,
     pub options: Options,
     /// Checks host, origin and token.
     pub guard: Guard,
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub secure: bool,
     pub limits: Limits,
     /// The tasks of its connections; cancelled during shutdown.
     pub tasks: Tasks,
 }
 
-/// The network connection by which a request came.
+/// The network connection of a request.
 #[derive(Clone)]
 pub struct RemotePeer {
-    /// The other side's address.
+    /// The peer's address.
     pub address: IpAddr,
-    /// Its share of the connections that the listener may have, held until the last clone is dropped.
+    /// Counts against the limit of connections until the last clone is dropped.
     _slot: Arc<OwnedSemaphorePermit>,
 }
 

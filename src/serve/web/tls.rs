@@ -1,4 +1,4 @@
-//! TLS from a certificate and a key in files. What is wrong with them is said with the file's name.
+//! TLS with a certificate and a key from files. Errors name the file.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use crate::{daemon::listeners::Error, stdx::paths::AbsPath};
 /// Reads both files.
 ///
 /// # Errors
-/// `Invalid`, with the file and what is wrong with it.
+/// `Invalid`, with the file and the problem.
 pub fn acceptor(certificate: &AbsPath, key: &AbsPath) -> Result<TlsAcceptor, Error> {
     let refuse = |field, path: &AbsPath, reason: String| invalid(field, format!("{path} {reason}"));
     let unusable = |field, path, what: &str, error: pem::Error| {
         let reason = match error {
             pem::Error::Io(error) => format!("cannot be read: {error}"),
             pem::Error::NoItemsFound => format!("holds no {what} in PEM form"),
-            // The parser's words may quote what it has read, which can be a key.
+            // Without the parser's message, which may quote the key.
             _ => "is not well-formed PEM".to_owned(),
         };
         refuse(field, path, reason)

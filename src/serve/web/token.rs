@@ -1,5 +1,5 @@
-//! The token: 256 bits in a file of the data directory that only its user can read. The file is what counts, at every
-//! look: deleting or replacing it makes the old token worthless.
+//! The token of network clients: 256 bits in a private file of the data directory. The file is read at each check:
+//! deleting or replacing it revokes the old token.
 
 use std::{
     fmt,
@@ -10,32 +10,25 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::stdx::paths::AbsPath;
 
-/// The fewest characters that are taken for a token, if a person or a program wrote the file.
-const SHORTEST: usize = 32;
+/// The minimum length of a token that a user or a program has written.
+const MIN_CHARACTERS: usize = 32;
 
-/// The most bytes that are read of the file.
-const LONGEST: u64 = 1024;
+const MAX_FILE_BYTES: u64 = 1024;
 
-/// Why there is no token.
+/// Why the token is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read or written.
     #[error("cannot use the token file {path}: {source}")]
-    File {
-        /// The file.
-        path: AbsPath,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Something else stands in it.
-    #[error("the token file {path} holds no token: {SHORTEST} or more letters, digits, `-` and `_` are expected; delete it for a new one")]
-    Content {
-        /// The file.
-        path: AbsPath,
-    },
+    File { path: AbsPath, source: io::Error },
+    /// The file does not contain a token.
+    #[error(
+        "the token file {path} holds no token: {MIN_CHARACTERS} or more letters, digits, `-` and `_` are expected; delete it for a new one"
+    )]
+    Content { path: AbsPath },
 }
 
-/// What a client must show. It never shows itself by accident.
+/// The token. Its `Debug` output does not contain it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -48,18 +41,18 @@ impl Token {
 
     fn read(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
-        let sound = text.len() >= SHORTEST && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let sound = text.len() >= MIN_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         sound.then(|| Self(text.to_owned()))
     }
 
-    /// Whether this is what was given. How long it takes says nothing about how much of it was right.
+    /// Compares in constant time.
     #[must_use]
     pub fn matches(&self, given: &str) -> bool {
-        // Hashes are compared in constant time.
+        // Comparing hashes takes constant time.
         blake3::hash(self.0.as_bytes()) == blake3::hash(given.as_bytes())
     }
 
-    /// The token itself, for the person who may know it.
+    /// The token itself, for the user.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -80,19 +73,18 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// The file of this data directory, whether it is there or not.
+    /// The file of this data directory, which may not exist.
     #[must_use]
     pub fn new(data: &AbsPath) -> Self {
         Self { path: data.join("token"), directory: data.clone() }
     }
 
-    /// Where it is.
     #[must_use]
     pub fn path(&self) -> &AbsPath {
         &self.path
     }
 
-    /// The token of now; a new one where there is no file.
+    /// The current token; a new one if there is no file.
     ///
     /// # Errors
     /// See [`Error`].
@@ -107,17 +99,17 @@ impl TokenFile {
             let file = self.write(&token).map_err(|error| self.failed(error))?;
             match file.persist_noclobber(&self.path) {
                 Ok(_) => return Ok(token),
-                // Somebody else was quicker: theirs is the token.
+                // Another process has created it meanwhile.
                 Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.failed(error.error)),
             }
         }
     }
 
-    /// A new token in the place of the old one.
+    /// Replaces the token.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn replace(&self) -> Result<Token, Error> {
         let replaced = Token::new().and_then(|token| {
             self.write(&token)?.persist(&self.path).map_err(|error| error.error)?;
@@ -131,11 +123,11 @@ impl TokenFile {
         #[cfg(unix)]
         close_to_others(&file)?;
         let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text)?;
+        file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
         Ok(text)
     }
 
-    /// Writes beside it: at its place there is always a whole token. Such files have mode 0600 from the beginning.
+    /// Writes a temporary file beside it, with mode 0600, so that the file is always complete.
     fn write(&self, token: &Token) -> io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new().prefix(".token-").tempfile_in(&self.directory)?;
         writeln!(file, "{}", token.0)?;
@@ -148,7 +140,7 @@ impl TokenFile {
     }
 }
 
-/// A file that was copied here by hand may be open to others.
+/// A file that was copied by hand may be open to other users.
 #[cfg(unix)]
 fn close_to_others(file: &std::fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -174,7 +166,7 @@ mod tests {
         let token = file.current().unwrap();
         assert_eq!(file.current().unwrap(), token);
         assert_eq!(URL_SAFE_NO_PAD.decode(token.reveal()).unwrap().len(), 32);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
         std::fs::remove_file(file.path()).unwrap();
         assert_ne!(file.current().unwrap(), token);
         let replaced = file.replace().unwrap();

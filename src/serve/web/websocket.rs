@@ -1,4 +1,4 @@
-//! A WebSocket: one JSON-RPC message in each text message. A silent client is pinged, and closed when it does not answer.
+//! WebSockets: one JSON-RPC message per text message. A silent client is pinged, and disconnected if it does not answer.
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     frames::{CloseReason, Decoder, Event, Frames, code, ping, pong},
     guard::{PROTOCOL, protocols},
-    response::{Reply, said},
+    response::{Reply, plain},
     site::{RemotePeer, Site},
     token::Token,
 };
@@ -40,14 +40,14 @@ use crate::{
     stdx::paths::AbsPath,
 };
 
-/// How many pings may stay unanswered.
-const MISSED: u32 = 2;
+/// The limit of unanswered pings.
+const MAX_MISSED_PINGS: u32 = 2;
 
 /// How long answers may take during shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long to wait for the client's close frame.
-const LINGER: Duration = Duration::from_secs(1);
+/// The timeout of the client's close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +65,13 @@ enum Over {
 /// Answers the handshake of an authenticated client and serves the connection.
 pub fn accept(site: &Arc<Site>, peer: RemotePeer, token: Token, directory: Option<AbsPath>, mut request: Request<Incoming>) -> Reply {
     if request.headers().get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut response = said(StatusCode::UPGRADE_REQUIRED, "the version of the WebSocket protocol must be 13");
+        let mut response = plain(StatusCode::UPGRADE_REQUIRED, "the version of the WebSocket protocol must be 13");
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
     }
     let mut response = match Server::new().receive_request(&request) {
         Ok(response) => response.map(|()| Full::default()),
-        Err(error) => return said(StatusCode::BAD_REQUEST, &format!("not a WebSocket handshake: {error}")),
+        Err(error) => return plain(StatusCode::BAD_REQUEST, &format!("not a WebSocket handshake: {error}")),
     };
     if protocols(request.headers()).any(|protocol| protocol == PROTOCOL) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
@@ -82,16 +82,16 @@ pub fn accept(site: &Arc<Site>, peer: RemotePeer, token: Token, directory: Optio
     drop(tasks.spawn("websocket", async move {
         match upgrade.await {
             Ok(upgraded) => serve(&site, connection, token, upgraded).await,
-            Err(error) => tracing::debug!("a WebSocket client has gone before it came: {error}"),
+            Err(error) => tracing::debug!("a WebSocket client has disconnected during the handshake: {error}"),
         }
-        // Until here it took one of the places that the listener has.
+        // The connection's permit is held until here.
         drop(peer);
     }));
     response
 }
 
 async fn serve(site: &Site, connection: Arc<Connection>, token: Token, upgraded: Upgraded) {
-    // Without TLS the two directions of the socket need no lock between them.
+    // Without TLS the two directions of the socket need no common lock.
     match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             let (reader, writer) = parts.io.into_inner().into_split();
@@ -112,7 +112,7 @@ async fn converse(
     mut reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
 ) {
-    tracing::debug!(connection = connection.id(), "a WebSocket client has come");
+    tracing::debug!(connection = connection.id(), "a WebSocket client has connected");
     let close_reason = CloseReason::default();
     let engine = Engine::start_encoded(&site.rpc, connection.clone(), &site.tasks, writer, Frames::new(close_reason.clone()));
     let mut decoder = Decoder::new(MESSAGE_LIMIT);
@@ -124,22 +124,22 @@ async fn converse(
         over = receive(&engine, &mut decoder, &mut reader, &heard) => over,
         over = watch(site, &engine, &token, &heard) => over,
     };
-    tracing::debug!(connection = connection.id(), ?over, "a WebSocket client goes");
-    // It is set here only, once.
+    tracing::debug!(connection = connection.id(), ?over, "a WebSocket client disconnects");
+    // Set only here, once.
     let _ = match over {
         Over::Closed(code, reason) => close_reason.set((code, reason)),
-        Over::Stopped => close_reason.set((code::GOING_AWAY, "the daemon stops")),
-        Over::Silent => close_reason.set((code::POLICY, "no sign of life")),
+        Over::Stopped => close_reason.set((code::GOING_AWAY, "the daemon shuts down")),
+        Over::Silent => close_reason.set((code::POLICY, "no answer to pings")),
         Over::Gone => Ok(()),
     };
     if over == Over::Stopped {
-        // Not all may be answered by then.
+        // Some requests may not be answered in time.
         let _ = timeout(STOP_TIMEOUT, engine.idle()).await;
     }
     engine.close().await;
     if !matches!(over, Over::Gone | Over::Silent) {
-        // A socket that is closed with something unread in it would take our last words with it.
-        let _ = timeout(LINGER, drain(reader)).await;
+        // Closing a socket with unread input would discard the last output.
+        let _ = timeout(CLOSE_TIMEOUT, drain(reader)).await;
     }
 }
 
@@ -154,7 +154,7 @@ async fn receive(engine: &Engine, decoder: &mut Decoder, reader: &mut (impl Asyn
                     finder.take(beginning);
                     engine.receive(Frame::TooLarge(finder.id())).await
                 }
-                Event::Binary => return Over::Closed(code::UNSUPPORTED, "JSON-RPC messages are text messages here"),
+                Event::Binary => return Over::Closed(code::UNSUPPORTED, "JSON-RPC messages must be text messages"),
                 Event::Ping(payload) => engine.outbox().control(pong(payload)).await,
                 Event::Pong => Ok(()),
                 Event::Close(code) => return Over::Closed(code.unwrap_or(code::NORMAL), ""),
@@ -171,13 +171,13 @@ async fn receive(engine: &Engine, decoder: &mut Decoder, reader: &mut (impl Asyn
     }
 }
 
-/// Pings the client, and ends the connection when it is gone or its token was replaced.
+/// Pings the client, and ends the connection if it does not answer or its token was replaced.
 async fn watch(site: &Site, engine: &Engine, token: &Token, heard: &AtomicBool) -> Over {
     let mut missed = 0;
     loop {
         sleep(site.limits.ping).await;
         missed = if heard.swap(false, Ordering::Relaxed) { 0 } else { missed + 1 };
-        if missed == MISSED {
+        if missed == MAX_MISSED_PINGS {
             return Over::Silent;
         }
         if !site.guard.holds(token) {

@@ -1,4 +1,4 @@
-//! Which programs of this process run now. Every program that `stdx::process` starts is entered here until it ends.
+//! The running subprocesses. Every program that `stdx::process` starts is listed here until it ends.
 
 use std::{
     collections::BTreeMap,
@@ -9,41 +9,29 @@ use std::{
     },
 };
 
+use polytree_protocol::diagnose::DiagnosisChild;
 use tokio::process::Command;
 
 use crate::stdx::time::now_ms;
 
-/// What a program runs for: names and values that its starter gives.
-pub type Labels = Vec<(&'static str, String)>;
-
-/// A running program. Its arguments are not kept: they may hold secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Child {
-    pub pid: u32,
-    /// The program's name, without directory and arguments.
-    pub program: String,
-    /// When it was started, in milliseconds since 1970.
-    pub since: i64,
-    /// What it runs for.
-    pub labels: Labels,
+/// What a program runs for.
+#[derive(Debug, Clone, Default)]
+pub struct Purpose {
+    pub session_id: Option<String>,
+    pub call_id: Option<String>,
 }
 
-impl Child {
-    /// The value of a label.
-    pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-    }
-}
+// Without arguments, which may contain secrets.
+static RUNNING: Mutex<BTreeMap<u64, DiagnosisChild>> = Mutex::new(BTreeMap::new());
 
-static RUNNING: Mutex<BTreeMap<u64, Child>> = Mutex::new(BTreeMap::new());
-
-fn running() -> MutexGuard<'static, BTreeMap<u64, Child>> {
-    // Every operation leaves the map sound, so a panic elsewhere does too.
+fn running() -> MutexGuard<'static, BTreeMap<u64, DiagnosisChild>> {
+    // Each operation is a single insert or removal, so a panic elsewhere leaves the map valid.
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The programs that run, in the order in which they were started.
-pub fn list() -> Vec<Child> {
+/// The running subprocesses, in the order in which they were started; without their memory.
+#[must_use]
+pub fn list() -> Vec<DiagnosisChild> {
     running().values().cloned().collect()
 }
 
@@ -53,15 +41,14 @@ pub fn program(command: &Command) -> String {
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Enters a program, until the value is dropped.
-pub(super) fn enter(pid: u32, program: String, labels: Labels) -> Entry {
+/// Lists a program until the value is dropped.
+pub(super) fn enter(pid: u32, program: String, Purpose { session_id, call_id }: Purpose) -> Entry {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    running().insert(number, Child { pid, program, since: now_ms(), labels });
+    running().insert(number, DiagnosisChild { pid, program, since: now_ms(), session_id, call_id, processes: None, resident: None });
     Entry(number)
 }
 
-/// The stay of a program in the list.
 #[derive(Debug)]
 pub(super) struct Entry(u64);
 

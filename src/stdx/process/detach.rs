@@ -10,7 +10,7 @@ use std::{
 use tokio::process::{Child, Command};
 
 /// Starts a program that outlives this one: in the root directory, with these variables and no others. Its standard
-/// output is a pipe, the other streams lead nowhere. It must begin with [`detach`] and end the pipe with [`say_last`].
+/// output is a pipe, the other streams lead nowhere. It must begin with [`detach`] and end the pipe with [`report`].
 /// The child is reaped by the runtime, also after the value is dropped.
 ///
 /// # Errors
@@ -69,7 +69,7 @@ fn close_inherited() {
 }
 
 /// Writes a line to the parent, which may no longer listen, and closes the pipe.
-pub fn say_last(line: &str) {
+pub fn report(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     drop(out);

@@ -1,4 +1,4 @@
-//! Child processes: always with a directory of their own, always in a group that can be ended as a whole.
+//! Subprocesses: each with an explicit directory, and in a process group that can be killed as a whole.
 
 pub(crate) mod children;
 pub(crate) mod descriptors;
@@ -20,10 +20,10 @@ use tokio::{
 };
 
 use super::paths::AbsPath;
-use children::Labels;
+use children::Purpose;
 
-/// Prepares a program that runs in `directory` with no standard input and piped outputs.
-#[expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
+/// A command that runs in `directory` without standard input and with piped outputs.
+#[expect(clippy::disallowed_methods, reason = "the only place that starts programs")]
 #[must_use]
 pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
     let mut command = Command::new(program);
@@ -32,13 +32,13 @@ pub fn command(program: impl AsRef<OsStr>, directory: &AbsPath) -> Command {
     command
 }
 
-/// Starts the program with this mask for the permissions of new files.
+/// Sets the umask of the program.
 #[cfg(unix)]
 pub fn set_umask(command: &mut Command, mask: u32) {
-    // The type of a mode differs between systems; nine bits fit into each.
+    // The type of a mode differs between platforms; nine bits fit into each.
     let mode = rustix::fs::Mode::from_bits_truncate((mask & 0o777) as _);
-    #[expect(unsafe_code, reason = "only a process itself can set its mask")]
-    // SAFETY: between fork and exec the closure makes one system call, which is safe there; it allocates nothing.
+    #[expect(unsafe_code, reason = "only a process itself can set its umask")]
+    // SAFETY: between fork and exec the closure makes one async-signal-safe system call and does not allocate.
     unsafe {
         command.pre_exec(move || {
             rustix::process::umask(mode);
@@ -47,15 +47,15 @@ pub fn set_umask(command: &mut Command, mask: u32) {
     }
 }
 
-/// There is no such mask elsewhere.
+/// There is no umask on this platform.
 #[cfg(not(unix))]
 pub fn set_umask(_: &mut Command, _: u32) {}
 
-/// Starts the program in a session and a process group of its own: it has no terminal, and the group ends with the
-/// returned value.
+/// Starts the program in a new session and process group: it has no terminal, and the group is killed when the returned
+/// value is dropped.
 ///
 /// # Errors
-/// When the program cannot be started.
+/// If the program cannot be started.
 pub fn spawn_group(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
     let mut wrap = CommandWrap::from(command);
     #[cfg(unix)]
@@ -65,10 +65,10 @@ pub fn spawn_group(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
     wrap.spawn()
 }
 
-/// Runs the program to its end and gives its standard output; both outputs are read, standard error is kept for the message.
+/// Runs the program to its end and returns its standard output; an error contains its standard error.
 ///
 /// # Errors
-/// When it cannot be started or ends with another status than 0.
+/// If it cannot be started, or exits with another status than 0.
 pub async fn output(command: Command) -> io::Result<Vec<u8>> {
     let output = run(command).await?;
     if output.status.success() {
@@ -77,30 +77,30 @@ pub async fn output(command: Command) -> io::Result<Vec<u8>> {
     Err(io::Error::other(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
 }
 
-/// Runs the program to its end, however it ends. It ends with the future.
+/// Runs the program to its end, with any status. Dropping the future kills it.
 ///
 /// # Errors
-/// When it cannot be started.
+/// If it cannot be started.
 pub async fn run(mut command: Command) -> io::Result<Output> {
     command.kill_on_drop(true);
     let child = command.spawn()?;
-    let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Labels::new()));
+    let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Purpose::default()));
     child.wait_with_output().await
 }
 
-/// Runs the program to its end, however it ends: it reads `input`, and its standard output is taken up to `most` bytes.
-/// It ends with the future.
+/// Runs the program to its end, with any status, with `input` as its standard input and at most `most` bytes of output.
+/// Dropping the future kills it.
 ///
 /// # Errors
-/// When it cannot be started; `FileTooLarge` when it says more, and then it is ended.
+/// If it cannot be started; `FileTooLarge` if the output is larger, and then it is killed.
 pub async fn exchange(mut command: Command, input: Vec<u8>, most: usize) -> io::Result<Output> {
     command.kill_on_drop(true).stdin(Stdio::piped());
     let mut child = command.spawn()?;
-    let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Labels::new()));
+    let _entry = child.id().map(|pid| children::enter(pid, children::program(&command), Purpose::default()));
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A program may end before it has read everything; how it ends tells whether that is a failure.
+            // A program may exit before it has read everything; its status shows whether this is a failure.
             let _ = stdin.write_all(&input).await;
         }
         Ok(())
@@ -119,7 +119,7 @@ async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, most: usize) -> io::Re
     Ok(content)
 }
 
-/// A program and all that it has started, which end together: at the latest when this value is dropped.
+/// A program and all that it has started. Dropping this value kills them.
 #[derive(Debug)]
 pub struct Group {
     child: Box<dyn ChildWrapper>,
@@ -130,33 +130,25 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts the program in a group of its own.
+    /// Starts the program in a new group.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub fn spawn(command: Command) -> io::Result<Self> {
-        Self::spawn_for(command, Labels::new())
-    }
-
-    /// Like [`Group::spawn`]; `labels` say what it runs for.
-    ///
-    /// # Errors
-    /// When the program cannot be started.
-    pub fn spawn_for(command: Command, labels: Labels) -> io::Result<Self> {
         let program = children::program(&command);
-        Self::spawn_as(command, program, labels)
+        Self::spawn_as(command, program, Purpose::default())
     }
 
-    /// The same for a program that becomes another one, by whose name it goes.
+    /// Like [`Group::spawn`], for a wrapper that executes another program: `program` is the name to list.
     ///
     /// # Errors
-    /// When the program cannot be started.
-    pub fn spawn_as(command: Command, program: String, labels: Labels) -> io::Result<Self> {
+    /// If the program cannot be started.
+    pub fn spawn_as(command: Command, program: String, purpose: Purpose) -> io::Result<Self> {
         let child = spawn_group(command)?;
         #[cfg(unix)]
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         Ok(Self {
-            _entry: child.id().map(|pid| children::enter(pid, program, labels)),
+            _entry: child.id().map(|pid| children::enter(pid, program, purpose)),
             number: child.id(),
             child,
             #[cfg(unix)]
@@ -164,21 +156,21 @@ impl Group {
         })
     }
 
-    /// The number of the program's process, which was its group's too. It may belong to others once all have ended.
+    /// The process id of the program, which is also its group's id. It may be reused once all have ended.
     #[must_use]
     pub fn number(&self) -> Option<u32> {
         self.number
     }
 
-    /// Waits until the program itself has ended; what it has started may go on. May be dropped and called again.
+    /// Waits until the program itself has ended; processes that it has started may go on. Cancel-safe.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// If the operating system does not report it.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Asks everything in the group to end. Where there is no such request, the group is ended at once.
+    /// Terminates the group (SIGTERM); on platforms without signals it is killed.
     pub fn terminate(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
@@ -186,22 +178,22 @@ impl Group {
         self.kill();
     }
 
-    /// Ends everything in the group at once.
+    /// Kills the group.
     pub fn kill(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::KILL);
-        // There is nothing to do about a job that cannot be ended; it mostly means that it has ended already.
+        // A failure mostly means that the group has ended already.
         #[cfg(not(unix))]
         let _ = self.child.start_kill();
     }
 
-    /// Whether anything in the group still runs. What has ended and was not reaped yet does not.
+    /// Whether any process of the group runs; zombies do not count.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         #[cfg(unix)]
         return self.id.is_some_and(|id| {
             let group = id.as_raw_nonzero().get().unsigned_abs();
-            // A zombie can be signalled too.
+            // A zombie can be signalled, too.
             rustix::process::test_kill_process_group(id).is_ok() && table::is_group_alive(group).unwrap_or(true)
         });
         #[cfg(not(unix))]
@@ -215,7 +207,7 @@ impl Group {
         }
     }
 
-    /// Once the group is seen empty its number may belong to others, so it is forgotten.
+    /// Once the group is empty its id may be reused, so it is cleared.
     #[cfg(unix)]
     fn signal(&mut self, signal: rustix::process::Signal) {
         if let Some(id) = self.id
@@ -232,7 +224,7 @@ impl Drop for Group {
     }
 }
 
-/// The reading end of a pipe that takes both outputs of a program, in the order in which they are written.
+/// The reading end of a pipe for both outputs of a program, in the order in which they are written.
 #[derive(Debug)]
 pub struct SharedOutput {
     #[cfg(unix)]
@@ -242,11 +234,11 @@ pub struct SharedOutput {
 }
 
 impl SharedOutput {
-    /// Makes the pipe and gives its other end to the command. The end of the output comes when the command value and
-    /// every process that holds the pipe are gone.
+    /// Creates the pipe and passes its other end to the command. The output ends when the command value is dropped and all
+    /// processes have closed the pipe.
     ///
     /// # Errors
-    /// When the system has no more pipes.
+    /// If the operating system cannot create a pipe.
     pub fn of(command: &mut Command) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         command.stdout(writer.try_clone()?).stderr(writer);
@@ -257,16 +249,16 @@ impl SharedOutput {
         Ok(Self { pipe })
     }
 
-    /// Reads what there is, at least one byte; 0 at the end. May be dropped and called again.
+    /// Reads at least one byte; 0 at the end. Cancel-safe.
     ///
     /// # Errors
-    /// When the pipe cannot be read.
+    /// If the pipe cannot be read.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         tokio::io::AsyncReadExt::read(&mut self.pipe, buffer).await
     }
 }
 
-/// Looks for a program in the directories of a `PATH`; without one, in the usual places.
+/// Searches a program in the directories of a `PATH`; without one, in default directories.
 #[must_use]
 pub fn find_program(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
     let usual = OsStr::new("/usr/local/bin:/usr/bin:/bin");

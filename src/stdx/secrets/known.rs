@@ -1,40 +1,39 @@
-//! Takes known secrets out of texts, whole ones and streams: what a tool prints is not to carry a key into the store, to
-//! clients, or to the model of another service. A secret that comes encoded or in pieces with something between them is
-//! not found.
+//! Redacts known secrets in texts and streams, so that outputs of tools do not carry a key into the store, to clients, or
+//! to the model of another service. Does not find encoded or interrupted secrets.
 
 use std::{borrow::Cow, ops::Range};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
-/// What stands in a secret's place.
+/// The replacement of a secret.
 pub const REDACTED: &str = "[redacted key]";
 
-/// A shorter secret is a word that occurs everywhere.
-const SHORTEST: usize = 12;
-/// Placeholders for servers that need no key, such as `sk-no-key-required`, have no capitals and no digits, and are
-/// shorter than this.
-const SHORTEST_PLAIN: usize = 20;
-/// A longer text is no key.
-const LONGEST: usize = 16 * 1024;
+/// Shorter secrets are ordinary words.
+const MIN_LENGTH: usize = 12;
+/// Texts without capitals and digits must have this length: placeholders for servers without keys, such as
+/// `sk-no-key-required`, are shorter.
+const MIN_PLAIN_LENGTH: usize = 20;
+/// Longer texts are not keys.
+const MAX_LENGTH: usize = 16 * 1024;
 
-/// Secrets to be found in texts.
+/// Secrets to redact.
 #[derive(Debug, Clone, Default)]
 pub struct KnownSecrets {
     secrets: Vec<String>,
-    /// The bytes that they begin with.
+    /// Their first bytes.
     beginnings: Vec<u8>,
     finder: Option<AhoCorasick>,
 }
 
-/// Whether a text is long and odd enough that it can only be the secret wherever it occurs.
+/// Whether a text is long and unusual enough that each occurrence is the secret.
 fn is_telling(text: &str) -> bool {
     let is_plain = !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    (if is_plain { SHORTEST_PLAIN } else { SHORTEST }..=LONGEST).contains(&text.len())
+    (if is_plain { MIN_PLAIN_LENGTH } else { MIN_LENGTH }..=MAX_LENGTH).contains(&text.len())
 }
 
 impl KnownSecrets {
-    /// Those of the texts that are long enough to be looked for.
+    /// Uses those of the texts that are long enough.
     #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut secrets: Vec<String> = secrets.into_iter().map(str::trim).filter(|text| is_telling(text)).map(str::to_owned).collect();
@@ -43,7 +42,7 @@ impl KnownSecrets {
         if secrets.is_empty() {
             return Self::default();
         }
-        // A set of short texts always has a finder; of one that could not be built nothing would be redacted.
+        // A set of short texts always has a finder; without one nothing would be redacted.
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&secrets);
         let finder = finder.inspect_err(|error| tracing::error!(%error, "secrets cannot be looked for")).ok();
         let mut beginnings: Vec<u8> = secrets.iter().map(|secret| secret.as_bytes()[0]).collect();
@@ -51,7 +50,7 @@ impl KnownSecrets {
         Self { secrets, beginnings, finder }
     }
 
-    /// Whether the text is one of the secrets, or holds one.
+    /// Whether the text contains a secret.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.finder.as_ref().is_some_and(|finder| finder.is_match(text))
@@ -75,7 +74,7 @@ impl KnownSecrets {
         Cow::Owned(clean)
     }
 
-    /// The range of a text, made wider where it would cut a secret in two: what is cut out so is still redacted.
+    /// The range of a text, extended if it would split a secret, so that the excerpt can be redacted.
     #[must_use]
     pub fn whole(&self, text: &[u8], range: Range<usize>) -> Range<usize> {
         let Some(finder) = &self.finder else { return range };
@@ -89,20 +88,20 @@ impl KnownSecrets {
         start..cut(range.end).map_or(range.end, |secret| secret.end)
     }
 
-    /// How many bytes the longest of them has.
+    /// The length of the longest secret in bytes.
     #[must_use]
     pub fn longest(&self) -> usize {
         self.secrets.iter().map(String::len).max().unwrap_or(0)
     }
 
-    /// The same in place.
+    /// Redacts in place.
     pub fn clean(&self, text: &mut String) {
         if let Cow::Owned(clean) = self.redact(text) {
             *text = clean;
         }
     }
 
-    /// Cleans every text in a value.
+    /// Redacts all texts in a value.
     pub fn clean_value(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.clean(text),
@@ -112,10 +111,10 @@ impl KnownSecrets {
         }
     }
 
-    /// From where on the text may be the beginning of a secret, or of a longer one than is there.
+    /// From where on the text may be the beginning of a secret, or of a longer one.
     fn open_end(&self, text: &str) -> usize {
         let last = self.finder.as_ref().and_then(|finder| finder.find_iter(text).last());
-        // What is left of the last secret is no part of another one.
+        // The rest of the last secret is not part of another one.
         let after = last.map_or(0, |secret| secret.end());
         let from = text.ceil_char_boundary(after.max((text.len() + 1).saturating_sub(self.longest())));
         let starts = (from..text.len()).filter(|at| self.beginnings.contains(&text.as_bytes()[*at]) && text.is_char_boundary(*at));
@@ -123,22 +122,22 @@ impl KnownSecrets {
         starts.find(|at| self.is_begun(&text[*at..])).unwrap_or(text.len())
     }
 
-    /// Whether a secret begins with the text and goes on.
+    /// Whether a longer secret begins with the text.
     fn is_begun(&self, text: &str) -> bool {
-        // They are sorted, so that one that goes on comes right behind.
+        // They are sorted, so that a longer one follows immediately.
         let behind = self.secrets.partition_point(|secret| secret.as_str() <= text);
         self.secrets.get(behind).is_some_and(|secret| secret.starts_with(text))
     }
 }
 
-/// A text that comes in pieces. What may be the beginning of a secret is kept back until more comes.
+/// Redacts a stream. A possible beginning of a secret is held back until more text arrives.
 #[derive(Debug, Default)]
 pub struct Redactor {
     kept: String,
 }
 
 impl Redactor {
-    /// The text as far as it is certain, without secrets.
+    /// The text so far that is certain, without secrets.
     pub fn push(&mut self, secrets: &KnownSecrets, text: &str) -> String {
         if secrets.finder.is_none() {
             return text.to_owned();
@@ -150,7 +149,7 @@ impl Redactor {
         secrets.redact(&whole[..certain]).into_owned()
     }
 
-    /// What was kept back, once no more comes: it may still be a shorter secret.
+    /// The held-back text at the end; it may contain a shorter secret.
     pub fn finish(&mut self, secrets: &KnownSecrets) -> String {
         secrets.redact(&std::mem::take(&mut self.kept)).into_owned()
     }

@@ -1,4 +1,4 @@
-//! Keys and passwords: how they are recognised in text, and how they are taken out of it.
+//! Finds and redacts keys and passwords in text.
 
 pub mod known;
 pub(crate) mod redact;

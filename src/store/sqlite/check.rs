@@ -2,10 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
+use polytree_protocol::diagnose_machine::DiagnosisRows;
+
 use super::{
     damage,
     integrity::{CheckResult, open, quick},
-    size::{self, Counts},
+    size,
 };
 use crate::store::Error;
 
@@ -16,7 +18,7 @@ pub struct Checked {
     pub result: String,
     /// The check was completed without a problem.
     pub whole: bool,
-    pub rows: Counts,
+    pub rows: DiagnosisRows,
 }
 
 /// Opens a store for reading and checks it, for at most `timeout`. `None` if there is no store.
@@ -28,7 +30,7 @@ pub fn check(path: &Path, timeout: Duration) -> Result<Option<Checked>, Error> {
         return Ok(None);
     }
     // The row counts of a damaged store mean nothing.
-    let damaged = |result| Ok(Some(Checked { result, whole: false, rows: Counts::default() }));
+    let damaged = |result| Ok(Some(Checked { result, whole: false, rows: DiagnosisRows::default() }));
     if let Some(problem) = damage::examine(path)? {
         return damaged(problem);
     }

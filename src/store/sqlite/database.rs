@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use polytree_protocol::diagnose_machine::DiagnosisRows;
 use rusqlite::Connection;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
     integrity::{self, CheckResult},
     migrations,
     readers::{Readers, ReadersState},
-    size::{self, Counts},
+    size,
     writer::{DELTA_DELAY, Urgency, Writer, WriterState},
 };
 use crate::{stdx::text::one_line, store::Error};
@@ -209,7 +210,7 @@ impl Database {
     }
 
     /// The numbers of rows and bytes.
-    pub async fn counts(&self) -> Result<Counts, Error> {
+    pub async fn counts(&self) -> Result<DiagnosisRows, Error> {
         self.read(|rows| size::counts(rows.connection)).await
     }
 

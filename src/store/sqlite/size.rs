@@ -1,6 +1,7 @@
 //! The size of the store: rows, bytes, and SQLite's memory. Counting is fast: for a large table the count is estimated
 //! from the ids of its first and last row.
 
+use polytree_protocol::diagnose_machine::DiagnosisRows;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::store::Error;
@@ -8,25 +9,9 @@ use crate::store::Error;
 /// Tables with more rows than this are estimated.
 const MAX_COUNTED_ROWS: u64 = 100_000;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub sessions: u64,
-    pub messages: u64,
-    pub parts: u64,
-    pub events: u64,
-    /// Some of the counts are upper bounds.
-    pub approximate: bool,
-    /// The bytes of all events' properties.
-    pub event_bytes: u64,
-    /// The cursor of the oldest event.
-    pub oldest_cursor: u64,
-    /// The cursor of the newest event.
-    pub newest_cursor: u64,
-}
-
 /// Counts the rows.
-pub(super) fn counts(connection: &Connection) -> Result<Counts, Error> {
-    let mut rows = Counts { sessions: number(connection, "SELECT count(*) FROM session")?, ..Counts::default() };
+pub(super) fn counts(connection: &Connection) -> Result<DiagnosisRows, Error> {
+    let mut rows = DiagnosisRows { sessions: number(connection, "SELECT count(*) FROM session")?, ..DiagnosisRows::default() };
     // Parts and events are large: their tables are scanned only where a small index or few rows suffice.
     let (messages, whole_messages) = counted(connection, "message", "seq")?;
     let (parts, whole_parts) = counted(connection, "part", "seq")?;
@@ -78,7 +63,7 @@ mod tests {
     async fn rows_are_counted_and_large_tables_estimated() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open_alone(&directory.path().join("store.db"), Durability::Process).unwrap();
-        assert_eq!(database.counts().await.unwrap(), Counts::default());
+        assert_eq!(database.counts().await.unwrap(), DiagnosisRows::default());
         database
             .execute(
                     "INSERT INTO session VALUES ('s', 'p', 1, '', NULL, 1, '', '{}');
@@ -90,7 +75,7 @@ mod tests {
             .await
             .unwrap();
         let found = database.counts().await.unwrap();
-        let expected = Counts {
+        let expected = DiagnosisRows {
             sessions: 1,
             messages: 2,
             parts: 1,

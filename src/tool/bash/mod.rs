@@ -31,7 +31,9 @@ use super::{
 use crate::stdx::{
     paths::AbsPath,
     process::{
-        Group, SharedOutput, command, find_program, set_umask,
+        Group, SharedOutput,
+        children::Purpose,
+        command, find_program, set_umask,
         table::{self, Process},
     },
     secrets::known::Redactor,
@@ -185,9 +187,9 @@ async fn execute(
         set_umask(&mut command, mask);
     }
     let output = SharedOutput::of(&mut command).map_err(not_started)?;
-    let labels = vec![("session", context.session_id.to_string()), ("call", context.call_id.clone())];
+    let purpose = Purpose { session_id: Some(context.session_id.to_string()), call_id: Some(context.call_id.clone()) };
     let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
-    let group = Group::spawn_as(command, program, labels).map_err(not_started)?;
+    let group = Group::spawn_as(command, program, purpose).map_err(not_started)?;
     // Ends with the command.
     let _proxy = match sender {
         Some(sender) => Some(sender.send().await),

@@ -1,4 +1,4 @@
-//! A client of the real executable: one JSON message a line, events kept apart from answers.
+//! A client of the real executable: one JSON message per line; events and answers are separated.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,8 +21,8 @@ use tokio::{
 
 use super::fixture::Fixture;
 
-/// Longer than anything here takes on the slowest machine; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A generous timeout, which only a hang reaches.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Shared {
@@ -33,7 +33,7 @@ struct Shared {
     pauses: watch::Sender<bool>,
 }
 
-/// A client, and the daemon that it has started if it has.
+/// A client, and the daemon if it has started one.
 pub struct Client {
     child: Option<Child>,
     input: Option<Box<dyn AsyncWrite + Unpin + Send>>,
@@ -48,17 +48,17 @@ impl Client {
         Self::start_in(fixture, "repo")
     }
 
-    /// The same in another directory below the fixture's home.
+    /// In another directory below the fixture's home.
     pub fn start_in(fixture: &Fixture, directory: &str) -> Self {
         Self::spawn(fixture, directory, &["stdio", "--standalone"], &[])
     }
 
-    /// Starts `polytree stdio`, as an editor does, with these variables too.
+    /// Starts `polytree stdio`, as an editor does, with additional variables.
     pub fn relay(fixture: &Fixture, variables: &[(&str, &str)]) -> Self {
         Self::spawn(fixture, "repo", &["stdio"], variables)
     }
 
-    /// The same with another copy of the executable.
+    /// With another copy of the executable.
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn relay_of(executable: &std::path::Path, fixture: &Fixture) -> Self {
         let mut command = Command::new(executable);
@@ -66,12 +66,12 @@ impl Client {
         Self::run(command, fixture, "repo", &[])
     }
 
-    /// Starts `polytree stdio --standalone` with more variables.
+    /// Starts `polytree stdio --standalone` with additional variables.
     pub fn start_with(fixture: &Fixture, directory: &str, variables: &[(&str, &str)]) -> Self {
         Self::spawn(fixture, directory, &["stdio", "--standalone"], variables)
     }
 
-    /// The same with everything in the log.
+    /// With the most verbose log level.
     pub fn start_talkative(fixture: &Fixture, variables: &[(&str, &str)]) -> Self {
         Self::spawn(fixture, "repo", &["stdio", "--standalone", "--log-level", "trace"], variables)
     }
@@ -83,7 +83,7 @@ impl Client {
         Self::run(command, fixture, directory, variables)
     }
 
-    /// The same as [`Client::start`] for [`Client::limit_files`]: a write over the limit fails and ends nothing.
+    /// Like [`Client::start`], for [`Client::limit_files`]: a write over the limit fails without a signal.
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn start_without_signal(fixture: &Fixture) -> Self {
         let mut command = Command::new("sh");
@@ -91,7 +91,7 @@ impl Client {
         Self::run(command, fixture, "repo", &[])
     }
 
-    /// The same as [`Client::start`] after a command of the shell that sets limits, such as `ulimit -n 64`.
+    /// Like [`Client::start`], after a shell command that sets limits, such as `ulimit -n 64`.
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn start_within(fixture: &Fixture, limits: &str) -> Self {
         let mut command = Command::new("sh");
@@ -99,13 +99,13 @@ impl Client {
         Self::run(command, fixture, "repo", &[])
     }
 
-    /// Starts `polytree stdio --standalone` as another user, where one is given.
+    /// Starts `polytree stdio --standalone`, optionally as another user.
     #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
     pub fn start_as(fixture: &Fixture, directory: &str, uid: Option<u32>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
         command.args(["stdio", "--standalone"]);
         if let Some(uid) = uid {
-            // The place where it was built may be root's alone.
+            // The build directory may be accessible only to root.
             let executable = fixture.path("polytree");
             if std::fs::hard_link(env!("CARGO_BIN_EXE_polytree"), &executable).is_err() {
                 std::fs::copy(env!("CARGO_BIN_EXE_polytree"), &executable).unwrap();
@@ -131,7 +131,7 @@ impl Client {
         Self::greet(fixture, &Hello::new(Some(&directory), environment.collect())).await.unwrap()
     }
 
-    /// The same with a hello of one's own.
+    /// With this hello.
     pub async fn greet(fixture: &Fixture, hello: &Hello) -> Result<Self, NotGreeted> {
         let [runtime, data] = ["run", "data"].map(|name| AbsPath::new(fixture.path(name)).unwrap());
         let Greeted { input, output, .. } = wait(greet(&Address::candidates(&runtime, &data)[0], hello)).await?;
@@ -151,7 +151,7 @@ impl Client {
                 match waiter {
                     Some(waiter) => drop(waiter.send(message)),
                     None if message["method"] == "event" => inbox.events.lock().unwrap().push_back(message["params"]["result"].clone()),
-                    // With its number, or with the error that has ended it.
+                    // With its number, or with the error that ended it.
                     None if message["method"] == "text.match" => inbox.events.lock().unwrap().push_back(message["params"].clone()),
                     None => eprintln!("neither an event nor an answer: {message}"),
                 }
@@ -165,14 +165,14 @@ impl Client {
         Self { input: Some(Box::new(input)), child: None, shared, reader, next: 0 }
     }
 
-    /// Sends a line as it is.
+    /// Sends a line unchanged.
     pub async fn send_line(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         input.write_all(line.as_bytes()).await.unwrap();
         input.write_all(b"\n").await.unwrap();
     }
 
-    /// Sends a request; the answer comes later.
+    /// Sends a request without waiting for the answer.
     pub async fn send(&mut self, method: &str, params: Value) -> Pending {
         self.next += 1;
         let (sender, receiver) = oneshot::channel();
@@ -181,12 +181,12 @@ impl Client {
         Pending { id: self.next, receiver }
     }
 
-    /// Calls a method and gives its result; fails on an error.
+    /// Calls a method and returns its result; panics on an error.
     pub async fn call(&mut self, method: &str, params: Value) -> Value {
         self.send(method, params).await.result().await
     }
 
-    /// Calls a method that must fail and gives the error.
+    /// Calls a method that must fail and returns the error.
     pub async fn refused(&mut self, method: &str, params: Value) -> Value {
         let answer = self.send(method, params).await.answer().await;
         assert!(answer.get("error").is_some(), "{method} succeeded: {answer}");
@@ -198,7 +198,7 @@ impl Client {
         self.call("event.subscribe", filter).await.as_u64().unwrap()
     }
 
-    /// Waits for the next event that fits; those before it are dropped.
+    /// Waits for the next matching event; drops those before it.
     pub async fn event(&self, fits: impl Fn(&Value) -> bool) -> Value {
         wait(async {
             loop {
@@ -224,7 +224,7 @@ impl Client {
         self.event(|event| event["type"] == kind).await
     }
 
-    /// Every event up to and with the next one of a type.
+    /// All events up to and including the next one of a type.
     pub async fn events_until(&self, kind: &str) -> Vec<Value> {
         let seen = Mutex::new(Vec::new());
         self.event(|event| {
@@ -251,42 +251,42 @@ impl Client {
         wait(self.child().wait()).await.unwrap()
     }
 
-    /// Reads at most one more message.
+    /// Stops reading after at most one more message.
     pub fn pause(&self) {
         self.shared.pauses.send_replace(true);
     }
 
-    /// Reads again.
+    /// Starts reading again.
     pub fn go_on(&self) {
         self.shared.pauses.send_replace(false);
     }
 
-    /// Reads no more, but does not end the input, and waits for the process.
+    /// Stops reading without ending the input, and waits for the process.
     pub async fn stop_reading(mut self) -> ExitStatus {
         self.reader.abort();
         wait(self.child().wait()).await.unwrap()
     }
 
-    /// Kills the process as hard as it goes.
+    /// Kills the process with SIGKILL.
     pub async fn kill(mut self) {
         self.child().kill().await.unwrap();
     }
 
-    /// Asks the process to end, as a logout does, and waits for it.
+    /// Terminates the process with a signal, as a logout does, and waits for it.
     pub async fn terminate(mut self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert!(wait(self.child().wait()).await.unwrap().success());
     }
 
-    /// Lets the daemon write no file beyond so many bytes, as if the disk were full; `None` takes that back.
+    /// Limits the file size of the daemon, as if the disk were full; `None` removes the limit.
     pub fn limit_files(&self, bytes: Option<u64>) {
         use rustix::process::{Pid, Resource, Rlimit, prlimit};
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap());
         prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     }
 
-    /// Lets the daemon open no more descriptors than it has, as if others had taken all; `false` takes that back.
+    /// Limits the daemon to its present file descriptors; `false` removes the limit.
     pub fn exhaust_descriptors(&self, exhaust: bool) {
         use rustix::process::{Pid, Resource, Rlimit, prlimit};
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap());
@@ -300,7 +300,7 @@ impl Client {
         self.child.as_ref().and_then(Child::id).unwrap()
     }
 
-    /// Waits until the daemon sends no more.
+    /// Waits until the daemon closes the connection.
     pub async fn ended(&self) {
         wait(self.shared.has_ended.subscribe().wait_for(|ended| *ended)).await.unwrap();
     }
@@ -310,7 +310,7 @@ impl Client {
     }
 }
 
-/// A request on its way.
+/// A request in flight.
 pub struct Pending {
     /// Its id.
     pub id: u64,
@@ -332,7 +332,7 @@ impl Pending {
 }
 
 async fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("nothing came for a minute")
+    tokio::time::timeout(TIMEOUT, future).await.expect("nothing came for a minute")
 }
 
 /// The parts of a type in a `{info, parts}`.

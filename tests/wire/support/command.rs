@@ -1,4 +1,4 @@
-//! The commands that people type, in a fixture's repository.
+//! Commands in a fixture's repository.
 
 use std::{
     path::Path,
@@ -10,15 +10,15 @@ use tokio::process::Command;
 
 use super::fixture::Fixture;
 
-/// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of a command.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The command, ready to be started: without a terminal, with both outputs in pipes.
+/// The command, without a terminal, with both outputs in pipes.
 pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
     command_of(Path::new(env!("CARGO_BIN_EXE_polytree")), fixture, arguments)
 }
 
-/// The same of another copy of the executable.
+/// With another copy of the executable.
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
 pub fn command_of(executable: &Path, fixture: &Fixture, arguments: &[&str]) -> Command {
     let mut command = Command::new(executable);
@@ -32,13 +32,13 @@ pub fn command_of(executable: &Path, fixture: &Fixture, arguments: &[&str]) -> C
     command
 }
 
-/// Runs the command to its end; gives its code and both outputs.
+/// Runs the command to its end; returns its exit code and both outputs.
 pub async fn polytree(fixture: &Fixture, arguments: &[&str]) -> (i32, String, String) {
-    let output = tokio::time::timeout(PATIENCE, command(fixture, arguments).output()).await;
+    let output = tokio::time::timeout(TIMEOUT, command(fixture, arguments).output()).await;
     ended(output.unwrap_or_else(|_| panic!("polytree {arguments:?} has not ended for a minute")).unwrap())
 }
 
-/// The code and both outputs of a command that has ended.
+/// The exit code and both outputs of an ended command.
 pub fn ended(output: Output) -> (i32, String, String) {
     let Output { status, stdout, stderr } = output;
     (status.code().unwrap_or(-1), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())

@@ -1,16 +1,16 @@
-//! A home of its own for each test: settings, data, and repositories made by the real git.
+//! A separate home directory for each test: settings, data, and repositories of the real git.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-use polytree::store::{Kind, LockState, Owner, Ownership};
+use polytree::store::{LockState, Owner, OwnerKind, Ownership};
 use serde_json::{Value, json};
 
 use super::model_server::ModelServer;
 
-/// A home, removed at the end.
+/// A home directory, which is removed at the end.
 pub struct Fixture {
     directory: tempfile::TempDir,
     /// The model service.
@@ -18,7 +18,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A home with a repository `repo` that holds `a.txt`, and settings for the models `test/main` and `test/small`.
+    /// A home with a repository `repo` with `a.txt`, and settings for the models `test/main` and `test/small`.
     pub async fn new() -> Self {
         let fixture = Self { directory: tempfile::tempdir().unwrap(), models: ModelServer::start().await };
         for name in ["config", "data", "run", "repo"] {
@@ -29,12 +29,12 @@ impl Fixture {
         fixture.git("repo", &["add", "-A"]);
         fixture.git("repo", &["commit", "-qm", "first"]);
         fixture.settings(&json!({}));
-        // Titles are asked for beside the turn: they must not take the answers meant for it.
+        // Titles are requested beside the turn, and must not consume its answers.
         fixture.models.rule(|request| (request.body["model"] == "small").then(|| super::model_server::Answer::openai_text("A title")));
         fixture
     }
 
-    /// Writes the user's settings: the test models, and what is given over them.
+    /// Writes the user's settings: the test models, merged with the given ones.
     pub fn settings(&self, over: &Value) {
         let model = json!({ "limit": { "context": 100_000, "output": 4000 }, "cost": { "input": 1, "output": 2 } });
         let mut settings = json!({
@@ -74,25 +74,25 @@ impl Fixture {
             ("POLYTREE_CONFIG_DIR", self.path("config")),
             ("POLYTREE_DATA_DIR", self.path("data")),
             ("POLYTREE_RUNTIME_DIR", self.path("run")),
-            // What runs on this machine is no part of a test.
+            // Model servers on this machine must not affect tests.
             ("POLYTREE_LOCAL_SERVERS", "off".into()),
         ]
     }
 }
 
 impl Drop for Fixture {
-    /// Ends the detached daemon that commands have started in this home, if there is one.
+    /// Stops the detached daemon in this home, if there is one.
     fn drop(&mut self) {
         let data = self.path("data");
         let begun = std::time::Instant::now();
         while let LockState::Owned(owner) = Ownership::lock_state(&data) {
             match owner {
-                Some(Owner { kind: Kind::Detached, pid, .. }) => {
+                Some(Owner { kind: OwnerKind::Detached, pid, .. }) => {
                     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-                    // It may just have gone by itself.
+                    // It may have exited by itself.
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 }
-                // A test's own child, which ends with its value.
+                // A child of the test, which is killed when its value is dropped.
                 Some(_) => return,
                 None => {}
             }
@@ -105,7 +105,7 @@ impl Drop for Fixture {
     }
 }
 
-/// Runs git; fails with what it says.
+/// Runs git; panics with its output if it fails.
 #[expect(clippy::disallowed_methods, reason = "tests run the real git")]
 pub fn git(directory: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")

@@ -20,10 +20,10 @@ use tokio_tungstenite::{
 
 use super::fixture::Fixture;
 
-/// Longer than anything here takes on the slowest machine; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A generous timeout, which only a hang reaches.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The executable in the fixture's repository, with nothing but the fixture's variables.
+/// The executable in the fixture's repository, with only the fixture's variables.
 #[expect(clippy::disallowed_methods, reason = "tests start the real executable")]
 pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polytree"));
@@ -34,11 +34,11 @@ pub fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
 
 /// Runs a command to its end: exit code and standard error.
 pub async fn run(fixture: &Fixture, arguments: &[&str]) -> (i32, String) {
-    let Output { status, stderr, .. } = timeout(PATIENCE, command(fixture, arguments).output()).await.expect("an end").unwrap();
+    let Output { status, stderr, .. } = timeout(TIMEOUT, command(fixture, arguments).output()).await.expect("an end").unwrap();
     (status.code().unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// What follows a word at the beginning of lines.
+/// The rest of the lines with this prefix.
 pub fn told<'a>(lines: &'a str, word: &'a str) -> Vec<&'a str> {
     lines.lines().filter_map(|line| line.strip_prefix(word)).collect()
 }
@@ -46,9 +46,9 @@ pub fn told<'a>(lines: &'a str, word: &'a str) -> Vec<&'a str> {
 /// A running `polytree serve`.
 pub struct Served {
     child: Child,
-    /// Where it listens.
+    /// Its addresses.
     pub urls: Vec<String>,
-    /// What clients must show.
+    /// Its token.
     pub token: String,
 }
 
@@ -58,13 +58,13 @@ impl Served {
         Self::spawn(command(fixture, &[&["serve"], arguments].concat())).await
     }
 
-    /// Starts such a command and waits until it has said everything.
+    /// Starts such a command and waits until it is ready.
     pub async fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         while told(&said, "token: ").is_empty() {
-            let line = timeout(PATIENCE, lines.next_line()).await.expect("a word in time").unwrap();
+            let line = timeout(TIMEOUT, lines.next_line()).await.expect("a word in time").unwrap();
             said.push_str(&line.unwrap_or_else(|| panic!("it has ended: {said}")));
             said.push('\n');
         }
@@ -72,12 +72,12 @@ impl Served {
         Self { child, urls, token: told(&said, "token: ")[0].to_owned() }
     }
 
-    /// Where it listens first, with the token.
+    /// Its first address, with the token.
     pub fn url(&self) -> String {
         format!("{}?token={}", self.urls[0], self.token)
     }
 
-    /// Posts a body; gives status and answer.
+    /// Posts a body; returns status and answer.
     pub async fn post(&self, body: &str) -> (u16, String) {
         post(&self.url(), body).await
     }
@@ -92,24 +92,24 @@ impl Served {
         rustix::process::Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap()
     }
 
-    /// Asks it to end and waits for that.
+    /// Terminates it and waits for its exit.
     pub async fn terminate(&mut self) {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
-        assert!(timeout(PATIENCE, self.child.wait()).await.expect("an end").unwrap().success());
+        assert!(timeout(TIMEOUT, self.child.wait()).await.expect("an end").unwrap().success());
     }
 }
 
 /// Builds an HTTP client of a test.
 pub fn http_client() -> reqwest::ClientBuilder {
-    // Fails where one is installed.
+    // Fails if one is already installed.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
 }
 
-/// Posts a body; gives status and answer.
+/// Posts a body; returns status and answer.
 pub async fn post(url: &str, body: &str) -> (u16, String) {
     let request = http_client().build().unwrap().post(url).header("content-type", "application/json").body(body.to_owned());
-    let answer = timeout(PATIENCE, request.send()).await.expect("an answer").unwrap();
+    let answer = timeout(TIMEOUT, request.send()).await.expect("an answer").unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
@@ -117,18 +117,18 @@ pub async fn post(url: &str, body: &str) -> (u16, String) {
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next: u64,
-    /// The events that came while an answer was waited for.
+    /// Events that arrived while waiting for an answer.
     events: Vec<Value>,
 }
 
 impl Socket {
-    /// Opens it; the status where it is refused.
+    /// Opens it; returns the status if it is refused.
     pub async fn open(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = url.replacen("http", "ws", 1).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
-        match timeout(PATIENCE, connect_async(request)).await.expect("an answer") {
+        match timeout(TIMEOUT, connect_async(request)).await.expect("an answer") {
             Ok((stream, _)) => Ok(Self { stream, next: 0, events: Vec::new() }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{error}"),
@@ -142,7 +142,7 @@ impl Socket {
     /// The next text message.
     pub async fn line(&mut self) -> String {
         loop {
-            match timeout(PATIENCE, self.stream.next()).await.expect("a message in time") {
+            match timeout(TIMEOUT, self.stream.next()).await.expect("a message in time") {
                 Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("no message: {other:?}"),
@@ -150,7 +150,7 @@ impl Socket {
         }
     }
 
-    /// Calls a method and gives the whole answer; events that come meanwhile are kept.
+    /// Calls a method and returns the complete answer; keeps events that arrive meanwhile.
     pub async fn answer(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         self.send(&json!({ "jsonrpc": "2.0", "id": self.next, "method": method, "params": params }).to_string()).await;
@@ -165,14 +165,14 @@ impl Socket {
         }
     }
 
-    /// Calls a method and gives its result.
+    /// Calls a method and returns its result.
     pub async fn call(&mut self, method: &str, params: Value) -> Value {
         let answer = self.answer(method, params).await;
         assert!(answer.get("error").is_none(), "{answer}");
         answer["result"].clone()
     }
 
-    /// All events up to and with the next one that fits.
+    /// All events up to and including the next matching one.
     pub async fn events_until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
@@ -190,10 +190,10 @@ impl Socket {
         }
     }
 
-    /// The code and the words with which the other side ends it.
-    pub async fn farewell(&mut self) -> Option<(u16, String)> {
+    /// The code and the reason of the server's close frame.
+    pub async fn close_reason(&mut self) -> Option<(u16, String)> {
         loop {
-            match timeout(PATIENCE, self.stream.next()).await.expect("an end in time") {
+            match timeout(TIMEOUT, self.stream.next()).await.expect("an end in time") {
                 Some(Ok(Message::Close(frame))) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
                 Some(Ok(_)) => {}
                 _ => return None,

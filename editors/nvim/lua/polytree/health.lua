@@ -50,7 +50,7 @@ function M.check()
       return diagnosis ~= nil
     end, 20)
     for _, advice in ipairs(diagnosis and diagnosis.advice or {}) do
-      health.warn(advice.message or vim.inspect(advice))
+      health.warn(advice.text, advice.hint and { advice.hint } or nil)
     end
   else
     health.error(client.client.problem or "not connected", { "`polytree doctor` says more", "`:Polytree log`" })

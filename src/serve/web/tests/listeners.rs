@@ -33,7 +33,7 @@ async fn several_at_once_and_each_once() {
     assert_eq!(open(&mut house, &at(bound)).await.unwrap(), first, "its real address");
     let second = open(&mut house, &at("[::1]:0")).await.unwrap();
     assert!(second.url.starts_with("http://[::1]:"), "{}", second.url);
-    let urls: Vec<String> = house.listeners.list().into_iter().map(|listener| listener.url).collect();
+    let urls: Vec<String> = house.listeners.list().into_iter().map(|listener| listener.address).collect();
     assert_eq!(urls, [first.url.clone(), second.url]);
     let other = ServerListenParams { base_path: Some("/x".into()), ..at("127.0.0.1:0") };
     assert!(matches!(open(&mut house, &other).await, Err(Error::Conflict { url }) if url == first.url));
@@ -71,7 +71,7 @@ async fn addresses_that_do_not_do_are_told() {
     let error = reason(&mut house, &taken).await;
     assert!(matches!(error, Error::Unavailable { .. }));
     assert_eq!(error.to_string(), format!("{taken} is in use by another program"));
-    assert_eq!(error.hint(), Some("take another port, or 0 for a free one"));
+    assert_eq!(error.hint(), Some("use another port, or 0 for a free one"));
     for odd in ["", "4096", ":4096", "localhost", "localhost:", "localhost:x", "localhost:65536", "::1:80", "http://localhost:80", "a b:1"]
     {
         let error = reason(&mut house, odd).await;
@@ -79,7 +79,7 @@ async fn addresses_that_do_not_do_are_told() {
     }
     for open in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
         let error = reason(&mut house, open).await;
-        assert!(error.to_string().contains("can be reached from other machines"), "{error}");
+        assert!(error.to_string().contains("other machines can reach"), "{error}");
         assert!(error.hint().unwrap().contains("certificate"), "{error}");
     }
     assert!(house.listeners.list().is_empty());

@@ -88,7 +88,7 @@ async fn a_body_that_is_too_large_is_refused_with_its_id() {
         web.post("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.echo\"}").await.1,
         r#"{"jsonrpc":"2.0","id":1,"result":null}"#
     );
-    // In chunks, where nobody says the length before.
+    // In chunks, without an announced length.
     let mut stream = TcpStream::connect(web.address).await.unwrap();
     let head = head(&web, 0).replace("Content-Length: 0", "Transfer-Encoding: chunked");
     stream.write_all(head.as_bytes()).await.unwrap();

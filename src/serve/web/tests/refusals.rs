@@ -1,4 +1,4 @@
-//! Who does not come in, and what they are told.
+//! Requests that are refused, and their answers.
 
 use super::support::{Web, body};
 
@@ -60,7 +60,7 @@ async fn pages_of_other_sites_are_refused() {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let (status, answer) = web.request("POST /", &lines, r#"{"jsonrpc":"2.0","id":1,"method":"test.echo"}"#).await;
         assert_eq!(status, expected.unwrap_or(200), "{answer}");
-        // Only a page that may read the answer is told so.
+        // Only a page that may read the answer gets CORS headers.
         let told = answer.lines().find_map(|line| line.strip_prefix("access-control-allow-origin: "));
         assert_eq!(told, expected.is_none().then_some(origin));
         assert_eq!(web.request("GET /healthz", &[lines[2]], "").await.0, expected.unwrap_or(200));

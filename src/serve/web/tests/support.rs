@@ -86,7 +86,7 @@ impl Web {
         rest(&mut stream).await
     }
 
-    /// Sends one request with these lines in its head, beside `Host` and `Connection`; gives the status and the whole answer.
+    /// Sends one request with these headers, in addition to `Host` and `Connection`; returns the status and the complete answer.
     pub async fn request(&self, line: &str, lines: &[&str], body: &str) -> (u16, String) {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         let answer = self
@@ -99,7 +99,7 @@ impl Web {
         (status(&answer), answer)
     }
 
-    /// Posts a message as it should be; gives the status and the body.
+    /// Posts a message; returns the status and the body.
     pub async fn post(&self, body: &str) -> (u16, String) {
         let (status, answer) = self.request("POST /", &[&self.bearer(), "Content-Type: application/json"], body).await;
         (status, self::body(&answer).to_owned())

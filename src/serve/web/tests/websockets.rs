@@ -140,7 +140,7 @@ async fn who_gives_no_sign_of_life_is_gone_and_who_does_stays() {
         },
         stays
     );
-    assert_eq!(seen, [&[0x89, 0, 0x89, 0, 0x88, 17, 0x03, 0xf0][..], b"no sign of life"].concat(), "two pings, then the end");
+    assert_eq!(seen, [&[0x89, 0, 0x89, 0, 0x88, 20, 0x03, 0xf0][..], b"no answer to pings"].concat(), "two pings, then the end");
     assert!(after >= Duration::from_millis(1150), "{after:?}");
     assert_eq!(alive.ask(ECHO).await, ECHOED);
     web.stop().await;
@@ -167,7 +167,7 @@ async fn a_daemon_that_stops_answers_what_it_can_and_says_so() {
     web.house.app.open("a");
     assert_eq!(socket.line().await, r#"{"jsonrpc":"2.0","id":1,"result":true}"#);
     assert!(socket.line().await.contains("-32800"));
-    assert_eq!(socket.close_reason().await, Some((1001, "the daemon stops".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1001, "the daemon shuts down".to_owned())));
     web.stop().await;
 }
 
@@ -177,7 +177,7 @@ async fn who_breaks_the_protocol_is_told_and_closed() {
     let mut socket = web.connect().await;
     // Not masked.
     socket.0.get_mut().write_all(&[0x81, 1, b'x']).await.unwrap();
-    assert_eq!(socket.close_reason().await, Some((1002, "a client masks its frames".to_owned())));
+    assert_eq!(socket.close_reason().await, Some((1002, "frames of a client must be masked".to_owned())));
     for (lines, expected) in [
         (&["Sec-WebSocket-Version: 13"][..], 400),
         (&["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"], 400),
