@@ -878,6 +878,8 @@ export type ErrorData = {
   line?: number | null
   /** The column in that line, from 1. */
   column?: number | null
+  /** The files in conflict. */
+  files?: Array<RevertedFile> | null
   /** The process that owns the data directory. */
   pid?: number | null
 }
@@ -1362,6 +1364,19 @@ export type FileContent = {
 }
 /** What the content of a file is given as. */
 export type FileContentType = "raw" | "patch"
+/** What a session has changed in one file, from before its first change to after its last one. */
+export type FileDiff = {
+  /** The absolute path. */
+  path: string
+  /** A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more. */
+  patch: string
+  /** Lines that were added. */
+  added: number
+  /** Lines that were removed. */
+  removed: number
+  /** How it was changed. */
+  status: FileStatus
+}
 /** How content that is no text is encoded. */
 export type FileEncoding = "base64"
 /** What happened to a file. */
@@ -1789,7 +1804,7 @@ export type PartRemovedInfo = {
   /** The part. */
   partID: PartId
 }
-/** The files that a step changed. */
+/** The files that a tool call changed. */
 export type PatchPart = {
   /** The part's id. */
   id: PartId
@@ -1797,10 +1812,14 @@ export type PatchPart = {
   sessionID: SessionId
   /** The message. */
   messageID: MessageId
-  /** The state before. */
+  /** The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed. */
   hash: string
   /** Absolute paths. */
   files: Array<string>
+  /** Files and directories that may have changed and cannot be restored, because no image was stored. */
+  uncovered?: Array<string>
+  /** The tool call that changed them. */
+  callID?: string | null
 }
 /** Params of `path.get`. */
 export type PathGetParams = {
@@ -2150,6 +2169,17 @@ export type RetryPart = {
   /** When. */
   time: Created
 }
+/** What happens to a file. */
+export type RevertAction = "restore" | "create" | "delete" | "merge" | "skip" | "conflict"
+/** What happens to one file. */
+export type RevertedFile = {
+  /** The absolute path. */
+  path: string
+  /** What happens to it. */
+  action: RevertAction
+  /** Why nothing happens. */
+  reason?: string | null
+}
 /** A permission rule. The last matching rule wins. */
 export type Rule = {
   /** The permission's type, such as `bash` or `edit`; `*` for all. */
@@ -2382,6 +2412,17 @@ export type SessionDeleteParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Params of `session.diff`. */
+export type SessionDiffParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** Only the changes of this message; of a prompt, those of all its answers. */
+  messageID?: MessageId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** How a turn failed. */
 export type SessionErrorInfo = {
   /** The session. */
@@ -2581,10 +2622,31 @@ export type SessionRevert = {
   messageID: MessageId
   /** The first part that is undone. */
   partID?: PartId | null
-  /** The state of the work tree before the undo. */
+  /** What happened to each file. */
+  files?: Array<RevertedFile>
+  /** Files and directories that the session may have changed and that stay as they are, because no image was stored. */
+  uncovered?: Array<string>
+  /** This is only what would happen. */
+  preview?: boolean
+  /** The stored change set with which it is taken back; absent if no file changed. */
   snapshot?: string | null
-  /** What the undo changed. */
-  diff?: string | null
+}
+/** Params of `session.revert`. */
+export type SessionRevertParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The first message to undo. An answer is undone with its prompt. */
+  messageID: MessageId
+  /** The first part to undo: the earlier parts of the message stay. Without a text or tool call before it, the whole message is undone. */
+  partID?: PartId | null
+  /** Returns what would happen, and changes nothing. */
+  preview?: boolean
+  /** Leaves files in conflict as they are and undoes the rest. */
+  partial?: boolean
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
 }
 /** Which sessions a list holds. */
 export type SessionScope = "directory" | "project" | "all"
@@ -2683,6 +2745,19 @@ export type SessionTime = {
 export type SessionTodoParams = {
   /** The session. */
   sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `session.unrevert`. */
+export type SessionUnrevertParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** Returns what would happen, and changes nothing. */
+  preview?: boolean
+  /** Leaves files in conflict as they are and restores the rest. */
+  partial?: boolean
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -3243,6 +3318,12 @@ export interface Methods {
   "session.export": { params: SessionExportParams; result: SessionExport }
   /** Creates a session in the directory from an exported conversation. */
   "session.import": { params: SessionImportParams; result: Session }
+  /** Undoes the conversation from a message on, with the files that the session changed since. */
+  "session.revert": { params: SessionRevertParams; result: Session }
+  /** Takes back an undo; possible until the next prompt. */
+  "session.unrevert": { params: SessionUnrevertParams; result: Session }
+  /** Returns what the session, or one message with its answers, has changed in files. */
+  "session.diff": { params: SessionDiffParams; result: Array<FileDiff> }
   /** Returns the task list of a session. */
   "session.todo": { params: SessionTodoParams; result: Array<Todo> }
   /** Returns the status of every session that is not idle. */

@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::revert::RevertedFile;
+
 macro_rules! errors {
     ($($(#[doc = $doc:literal])* $variant:ident $word:literal $code:literal $http:literal;)*) => {
         /// The stable word of an error: `data.kind` on the wire.
@@ -128,6 +130,9 @@ pub struct ErrorData {
     /// The column in that line, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
+    /// The files in conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<RevertedFile>>,
     /// The process that owns the data directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -150,6 +155,7 @@ impl ErrorData {
             file: None,
             line: None,
             column: None,
+            files: None,
             pid: None,
         }
     }

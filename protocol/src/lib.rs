@@ -43,6 +43,7 @@ pub mod permission_config;
 pub mod project;
 pub mod provider;
 pub mod queue;
+pub mod revert;
 pub mod sandbox;
 pub mod session;
 pub mod symbol;

@@ -79,6 +79,12 @@ macro_rules! for_each_method {
             call SessionExportGet = "session.export" (export::SessionExportParams) -> export::SessionExport, - "", retry read;
             /// Creates a session in the directory from an exported conversation.
             call SessionImport = "session.import" (export::SessionImportParams) -> session::Session, - "", retry keyed;
+            /// Undoes the conversation from a message on, with the files that the session changed since.
+            call SessionRevert = "session.revert" (revert::SessionRevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/revert", retry never;
+            /// Takes back an undo; possible until the next prompt.
+            call SessionUnrevert = "session.unrevert" (revert::SessionUnrevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/unrevert", retry never;
+            /// Returns what the session, or one message with its answers, has changed in files.
+            call SessionDiff = "session.diff" (revert::SessionDiffParams) -> Vec<revert::FileDiff>, - "", retry read;
             /// Returns the task list of a session.
             call SessionTodo = "session.todo" (export::SessionTodoParams) -> Vec<todo::Todo>, - "", retry read;
             /// Returns the status of every session that is not idle.
@@ -212,7 +218,7 @@ macro_rules! define {
 
 use crate::{
     agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, queue,
-    session, symbol, text, todo, tool,
+    revert, session, symbol, text, todo, tool,
 };
 
 for_each_method!(define);

@@ -162,12 +162,18 @@ parts! {
         snapshot: String,
     }
 
-    /// The files that a step changed.
+    /// The files that a tool call changed.
     Patch "patch" PatchPart {
-        /// The state before.
+        /// The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed.
         hash: String,
         /// Absolute paths.
         files: Vec<String>,
+        /// Files and directories that may have changed and cannot be restored, because no image was stored.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        uncovered: Vec<String>,
+        /// The tool call that changed them.
+        #[serde(default, rename = "callID", skip_serializing_if = "Option::is_none")]
+        call_id: Option<String>,
     }
 
     /// A mention of an agent.

@@ -10,6 +10,7 @@ use crate::{
     id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
     message::{OutputFormat, PromptOptions, Tokens},
     provider::ModelRef,
+    revert::RevertedFile,
     sandbox::Mode,
 };
 
@@ -72,12 +73,18 @@ pub struct SessionRevert {
     /// The first part that is undone.
     #[serde(default, rename = "partID", skip_serializing_if = "Option::is_none")]
     pub part_id: Option<PartId>,
-    /// The state of the work tree before the undo.
+    /// What happened to each file.
+    #[serde(default)]
+    pub files: Vec<RevertedFile>,
+    /// Files and directories that the session may have changed and that stay as they are, because no image was stored.
+    #[serde(default)]
+    pub uncovered: Vec<String>,
+    /// This is only what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preview: bool,
+    /// The stored change set with which it is taken back; absent if no file changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
-    /// What the undo changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff: Option<String>,
 }
 
 /// Times of a session, in milliseconds since 1970.

@@ -157,6 +157,13 @@ impl From<session::Error> for Error {
             E::Params { .. } => Error::invalid_params(text),
             E::Recording(_) => Error::new(ErrorKind::InvalidState, text),
             E::TooLarge { what, limit } => Error::too_large(&what, limit),
+            E::Busy => Error::busy(text),
+            E::UnknownPart(_) => Error::new(ErrorKind::NotFound, text),
+            E::State(_) => Error::invalid_state(text),
+            E::Files(files) => Error::conflict(text)
+                .with(|data| data.files = Some(files))
+                .hint("`partial: true` leaves these files as they are and does the rest"),
+            E::Undo(_) => Error::unavailable(text).hint("check the disk and the data directory"),
             E::QueueFull => Error::overloaded(text, session::MAX_QUEUED as u64),
             E::Closing => Error::unavailable(text).retry_after(1000),
             E::Config(error) => error.into(),

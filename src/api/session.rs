@@ -1,5 +1,7 @@
 //! The handlers of `session.*`.
 
+mod revert;
+
 use std::{collections::BTreeMap, path::Path};
 
 use polytree_protocol::{

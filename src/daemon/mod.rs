@@ -27,6 +27,7 @@ use crate::{
     permission::Broker,
     project::Projects,
     session::{self, Load, Sessions},
+    snapshot::Snapshots,
     stdx::{
         memory,
         paths::AbsPath,
@@ -83,6 +84,9 @@ pub enum Error {
     Storage(#[from] store::Error),
     #[error(transparent)]
     Event(#[from] event::Error),
+    /// The images of files for undo cannot be used.
+    #[error("the images of files in the data directory cannot be used: {0}")]
+    Snapshots(std::io::Error),
     #[error(transparent)]
     Session(#[from] session::Error),
 }
@@ -129,6 +133,8 @@ pub struct Daemon {
     pub overlay: Arc<Overlay>,
     pub symbols: Arc<Symbols>,
     pub finder: Arc<Finder>,
+    /// What sessions changed in files.
+    pub snapshots: Arc<Snapshots>,
     pub searches: Arc<SearchSlots>,
     /// When it started, in milliseconds since 1970.
     pub started: i64,
@@ -185,13 +191,17 @@ impl Daemon {
         let tasks = Tasks::new();
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
         let finder = Arc::new(Finder::new(Arc::clone(&store), tasks.child()));
+        let (notes, below) = (places.data.join("unfinished"), tasks.child());
+        let snapshots = Snapshots::open(&places.data, notes, Arc::clone(&finder), Arc::clone(&overlay), below).map_err(Error::Snapshots)?;
+        let snapshots = Arc::new(snapshots);
         let mut projects = Projects::new(Arc::clone(&store), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // A detached daemon does not use the recordings of the client that happened to start it.
         if ownership.kind() == OwnerKind::Foreground {
             projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
-        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), Arc::clone(&projects) as _, tasks.child()).await?;
+        let workspaces = Arc::clone(&projects) as _;
+        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), workspaces, Arc::clone(&snapshots), tasks.child()).await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
         let work = Arc::new(sessions.clone());
         let life = Life::new(ownership.kind(), settings.idle, work, clients.count(), listeners.count());
@@ -205,6 +215,7 @@ impl Daemon {
             overlay,
             symbols,
             finder,
+            snapshots,
             searches: Arc::default(),
             started: now_ms(),
             socket: Mutex::new(socket),
@@ -291,10 +302,12 @@ impl Daemon {
             }
             self.projects.close_idle(now_ms() - DIRECTORY_IDLE_MS);
             self.symbols.close_idle(now_ms() - DIRECTORY_IDLE_MS);
+            self.sessions.close_idle(now_ms() - DIRECTORY_IDLE_MS);
             self.finder.close_idle(now_ms() - DIRECTORY_IDLE_MS);
             if let Err(error) = self.events.trim(settings.log_ms, settings.log_bytes).await {
                 tracing::warn!(%error, "old events could not be removed");
             }
+            self.snapshots.prune().await;
             let (outputs, sandbox) = (self.places.data.join("output"), Arc::clone(self.projects.sandbox()));
             let _ = Tasks::spawn_blocking(move || {
                 sandbox.sweep();

@@ -6,6 +6,7 @@ use polytree_protocol::{
     export::{EXPORT_FORMAT, SessionExport},
     id::{MessageId, PartId, ProjectId, SessionId},
     message::{Message, MessageWithParts, PromptState, Tokens},
+    part::Part,
     session::{Session, SessionTime},
 };
 
@@ -142,10 +143,18 @@ fn renumbered(messages: Vec<MessageWithParts>, session: &SessionId) -> Vec<Messa
                 }
             }
         }
-        let parts = parts.into_iter().map(|part| part.moved(PartId::from_ulid(ids::next()), &id, session)).collect();
+        let parts = parts.into_iter().map(without_images).map(|part| part.moved(PartId::from_ulid(ids::next()), &id, session)).collect();
         MessageWithParts { info, parts, cursor }
     };
     messages.into_iter().map(renumber).collect()
+}
+
+/// A copy must not undo what another session changed.
+fn without_images(mut part: Part) -> Part {
+    if let Part::Patch(patch) = &mut part {
+        patch.hash.clear();
+    }
+    part
 }
 
 /// What is wrong with an imported conversation, if anything.

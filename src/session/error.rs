@@ -1,6 +1,9 @@
 //! How a call on a session fails. A failing model is not among these: that is written on the message.
 
-use polytree_protocol::id::{MessageId, SessionId};
+use polytree_protocol::{
+    id::{MessageId, PartId, SessionId},
+    revert::RevertedFile,
+};
 
 use crate::{config, permission, stdx::paths::AbsPath, store};
 
@@ -39,6 +42,20 @@ pub enum Error {
     /// `what` says what is too large, and how large it may be.
     #[error("{what}")]
     TooLarge { what: String, limit: u64 },
+    /// The call needs an idle session.
+    #[error("the session is in a turn or has prompts that wait; abort it, or wait until it is idle")]
+    Busy,
+    #[error("there is no part {0} in this message")]
+    UnknownPart(PartId),
+    /// Not possible in the present state.
+    #[error("{0}")]
+    State(String),
+    /// Somebody else has changed files, so no file was changed.
+    #[error("{} of the files were changed by somebody else since, so nothing was changed", .0.len())]
+    Files(Vec<RevertedFile>),
+    /// Files could not be restored; none was changed.
+    #[error("nothing was undone: {0}")]
+    Undo(std::io::Error),
     #[error("{MAX_QUEUED} prompts wait in this session already")]
     QueueFull,
     #[error("the daemon is shutting down and takes no more prompts")]

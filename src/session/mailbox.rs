@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use polytree_protocol::id::MessageId;
+use polytree_protocol::{
+    id::{MessageId, PartId},
+    session::Session,
+};
 use tokio::sync::oneshot;
 
 use super::{Error, Workspace};
@@ -32,6 +35,15 @@ pub(super) struct Prepared {
     pub workspace: Arc<Workspace>,
 }
 
+/// A revert, or what takes one back.
+pub(super) struct Undo {
+    /// The first message, and part of it, to undo; `None` takes back the last revert.
+    pub to: Option<(MessageId, Option<PartId>)>,
+    pub preview: bool,
+    pub partial: bool,
+    pub workspace: Arc<Workspace>,
+}
+
 pub(super) enum Command {
     /// Store a prompt and start or queue its turn.
     Prompt {
@@ -49,6 +61,10 @@ pub(super) enum Command {
         message_id: MessageId,
         change: QueueChange,
         reply: oneshot::Sender<Result<QueueChanged, Error>>,
+    },
+    Undo {
+        undo: Box<Undo>,
+        reply: oneshot::Sender<Result<Session, Error>>,
     },
     Abort {
         reply: oneshot::Sender<Result<bool, Error>>,

@@ -4,14 +4,15 @@
 
 mod activity;
 mod copy;
+mod diff;
 mod error;
 mod ids;
 mod input;
 mod mailbox;
-mod order;
 mod progress;
 mod queue;
 mod recover;
+mod revert;
 mod sampling;
 mod sessions;
 mod shared;
@@ -26,9 +27,8 @@ pub(crate) use activity::Load;
 pub(crate) use copy::NewCopy;
 pub(crate) use error::{Error, MAX_QUEUED};
 pub(crate) use mailbox::TurnEnd;
-pub(crate) use order::in_order;
 pub(crate) use sessions::{NewSession, Sessions};
 pub(crate) use submit::{Prompt, Submitted};
 pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};
 
-pub(crate) use crate::store::{Place, SessionQuery};
+pub(crate) use crate::store::{Place, SessionQuery, in_order};

@@ -18,12 +18,13 @@ use super::{
     activity::{Busy, Load},
     mailbox::Command,
     progress::Census,
-    recover,
+    recover, revert,
     shared::Shared,
     task, title,
 };
 use crate::{
     permission::Broker,
+    snapshot::Snapshots,
     stdx::{ids, tasks::Tasks, time::now_ms, version::version},
     store::{Created, Messages, Scope, SessionChange, Store},
 };
@@ -55,8 +56,15 @@ pub struct NewSession {
 
 impl Sessions {
     /// The sessions of a store. Closes or defers what an earlier daemon left unfinished.
-    pub async fn open(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Result<Self, Error> {
-        let shared = Shared::new(store, broker, workspaces, tasks);
+    pub async fn open(
+        store: Arc<Store>,
+        broker: Arc<Broker>,
+        workspaces: Arc<dyn Workspaces>,
+        snapshots: Arc<Snapshots>,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        let shared = Shared::new(store, broker, workspaces, snapshots, tasks);
+        revert::recover(&shared).await;
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };
         for id in unsettled {
@@ -172,6 +180,11 @@ impl Sessions {
         }
         self.shared.stored(id).await?;
         Err(Error::UnknownMessage(message.clone()))
+    }
+
+    /// Stops following changes in directories in which nothing has run since then (milliseconds since 1970).
+    pub fn close_idle(&self, since: i64) {
+        self.shared.close_idle(since);
     }
 
     /// What is under way in all sessions.

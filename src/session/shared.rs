@@ -15,14 +15,18 @@ use tokio::sync::mpsc;
 
 use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
+    git::Checkout,
     permission::Broker,
-    stdx::{disk, idle::IdlePool, tasks::Tasks},
+    snapshot::{Following, Snapshots},
+    stdx::{disk, idle::IdlePool, paths::AbsPath, tasks::Tasks},
     store::Store,
     tool::file_times::FileTimes,
 };
 
 /// For so many sessions it is known which files they have read.
 const MAX_FILE_TIMES: usize = 512;
+/// In so many checkouts changes by commands are followed. One that is evicted is only scanned again.
+const MAX_FOLLOWING: usize = 64;
 /// How long a list of sessions waits for a file system. Directories on one that does not answer count as missing.
 const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same for one session.
@@ -32,6 +36,8 @@ pub(super) struct Shared {
     pub store: Arc<Store>,
     pub broker: Arc<Broker>,
     pub workspaces: Arc<dyn Workspaces>,
+    /// What sessions changed in files, to undo it.
+    pub snapshots: Arc<Snapshots>,
     pub tasks: Tasks,
     pub statuses: Statuses,
     pub progress: AllProgress,
@@ -44,15 +50,18 @@ pub(super) struct Shared {
     deferred: Mutex<HashSet<SessionId>>,
     /// A session that is evicted only has to read its files again.
     file_times: IdlePool<SessionId, FileTimes>,
+    /// The checkouts in which commands may run.
+    following: IdlePool<AbsPath, Following>,
 }
 
 impl Shared {
-    pub fn new(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, tasks: Tasks) -> Self {
+    pub fn new(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, snapshots: Arc<Snapshots>, tasks: Tasks) -> Self {
         let statuses = Statuses::default();
         Self {
             store,
             broker,
             workspaces,
+            snapshots,
             tasks,
             progress: AllProgress::default(),
             activity: Activity::new(statuses.changed().clone()),
@@ -61,6 +70,7 @@ impl Shared {
             live: Mutex::default(),
             deferred: Mutex::default(),
             file_times: IdlePool::new(MAX_FILE_TIMES),
+            following: IdlePool::new(MAX_FOLLOWING),
         }
     }
 
@@ -85,6 +95,16 @@ impl Shared {
     /// For how many sessions it is known which files they have read.
     pub fn readers(&self) -> usize {
         self.file_times.count()
+    }
+
+    /// Follows the changes in a checkout; the first scan runs in the background.
+    pub fn follow(&self, checkout: &Checkout) -> Arc<Following> {
+        self.following.get_or_insert(&checkout.worktree, |_| true, |_| self.snapshots.follow(checkout))
+    }
+
+    /// Stops following checkouts in which no turn has run since then (milliseconds since 1970).
+    pub fn close_idle(&self, since: i64) {
+        self.following.drop_idle(since);
     }
 
     /// The session's open answer or queue waits for the user's next command.

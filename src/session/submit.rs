@@ -1,7 +1,7 @@
 //! What the task of a session is asked: to take a prompt, to abort, to delete the session.
 
 use polytree_protocol::{
-    id::{MessageId, SessionId},
+    id::{MessageId, PartId, SessionId},
     message::{PromptState, UserMessage},
     part::Created,
     session::{Session, SessionPromptParams, SessionStatus},
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Error, Sessions, ids, input,
-    mailbox::{Command, Prepared, TurnEnd},
+    mailbox::{Command, Prepared, TurnEnd, Undo},
     sampling, task, turn,
 };
 use crate::{
@@ -124,6 +124,27 @@ impl Sessions {
         let (reply, answer) = oneshot::channel();
         task::send(&self.shared, id, Command::Abort { reply })?;
         answer.await.unwrap_or(Ok(false))
+    }
+
+    /// Undoes the conversation from a message, or a part of it, on, with the files that the session changed; without one
+    /// takes back the last undo. Returns the session, for a preview with what would happen.
+    pub async fn undo(
+        &self,
+        session: &Session,
+        to: Option<(MessageId, Option<PartId>)>,
+        preview: bool,
+        partial: bool,
+        environment: &Environment,
+    ) -> Result<Session, Error> {
+        let _busy = self.enter()?;
+        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+            return Err(Error::DirectoryGone(session.directory.clone()));
+        };
+        let workspace = self.shared.workspaces.open(&directory, environment).await?;
+        let (reply, answer) = oneshot::channel();
+        let undo = Box::new(Undo { to, preview, partial, workspace });
+        task::send(&self.shared, &session.id, Command::Undo { undo, reply })?;
+        answer.await.map_err(|_| Error::Closing)?
     }
 
     /// Resumes a turn whose question was answered while no task of this daemon waited for it.

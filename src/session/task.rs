@@ -13,7 +13,7 @@ use std::{
 use polytree_protocol::{
     id::{MessageId, SessionId},
     message::{Message, MessageWithParts, PromptState},
-    session::SessionStatus,
+    session::{Session, SessionStatus},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -25,7 +25,8 @@ use self::unsettled::Unsettled;
 use super::{
     Error,
     error::MAX_QUEUED,
-    mailbox::{Accepted, Command, Prepared, TurnEnd},
+    mailbox::{Accepted, Command, Prepared, TurnEnd, Undo},
+    revert,
     shared::Shared,
     turn::{self, Fresh, Open, Outcome, Start, Steering},
 };
@@ -134,6 +135,10 @@ impl SessionTask {
             }
             Command::ChangeQueue { message_id, change, reply } => {
                 let result = self.change_queue(message_id, change).await;
+                let _ = reply.send(result);
+            }
+            Command::Undo { undo, reply } => {
+                let result = self.undo(*undo).await;
                 let _ = reply.send(result);
             }
             Command::Abort { reply } => self.abort(reply).await,
@@ -261,6 +266,14 @@ impl SessionTask {
             self.answer(&prompt, &TurnEnd::Message(prompt.clone()));
         }
         Ok(changed)
+    }
+
+    async fn undo(&mut self, undo: Undo) -> Result<Session, Error> {
+        if self.current.is_some() || !self.queue.is_empty() {
+            return Err(Error::Busy);
+        }
+        self.settle().await?;
+        revert::run(&self.shared, &self.id, undo).await
     }
 
     fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<Open>) {

@@ -158,6 +158,20 @@ impl Snapshots {
         Edit { path: path.clone(), before, new_directories, objects: Arc::clone(&self.objects), followers }
     }
 
+    /// The change that an edit has made, where the tool does not tell. The caller holds the file's lock.
+    pub async fn left(&self, edit: Edit) -> Option<Change> {
+        let now = self.before_edit(&edit.path).await;
+        for following in &edit.followers {
+            following.after(vec![edit.path.clone()]).await;
+        }
+        let is_unknown = matches!((&edit.before, &now.before), (State::Unknown { .. }, State::Unknown { .. }));
+        if is_unknown || edit.before.is_same(&now.before) {
+            return None;
+        }
+        let new_directories = if edit.before == State::Absent { edit.new_directories } else { 0 };
+        Some(Change { path: edit.path, before: edit.before, after: now.before, new_directories })
+    }
+
     /// Stores a change set and returns its id.
     ///
     /// # Errors

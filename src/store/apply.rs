@@ -10,7 +10,7 @@ use polytree_protocol::{
     session::{Session, SessionStatus},
 };
 
-use super::{Error, Scope, SessionChange, Transaction, Unit, blob, unit::Change, usage};
+use super::{Error, Revert, Scope, SessionChange, Transaction, Unit, blob, unit::Change, usage};
 use crate::stdx::time::now_ms;
 
 impl Transaction<'_> {
@@ -89,7 +89,7 @@ impl Transaction<'_> {
     /// Changes the session of the scope, sets its update time and emits it; `None` if there is no such session.
     pub(super) fn change_session(&mut self, scope: &Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         let Some(mut session) = self.rows.session(&scope.session())? else { return Ok(None) };
-        let SessionChange { title, replaces, archived, mode, chosen, used, missing } = change;
+        let SessionChange { title, replaces, archived, mode, chosen, revert, used, missing } = change;
         let now = now_ms();
         session.missing = missing;
         session.time.updated = now.max(session.time.updated);
@@ -108,6 +108,11 @@ impl Transaction<'_> {
         if let Some((agent, model)) = chosen {
             session.agent = Some(agent);
             session.model = Some(model);
+        }
+        match revert {
+            Some(Revert::Set(revert)) => session.revert = Some(*revert),
+            Some(Revert::Clear) => session.revert = None,
+            None => {}
         }
         if let Some((cost, tokens)) = used {
             session.cost = usage::sum(session.cost, cost);

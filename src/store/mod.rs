@@ -32,7 +32,10 @@ pub(crate) use filter::Filter;
 pub(crate) use identity::{Sighting, Stamp};
 pub use owner::{LockState, Owner, OwnerKind, Ownership, Room};
 pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
-pub(crate) use prompts::{Admitted, NewPrompt, Origin};
+pub(crate) use prompts::{
+    Admitted, NewPrompt, Origin,
+    order::{Undone, in_order, undone},
+};
 pub(crate) use questions::{Answered, Asked, Replied, Reply};
 pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};
@@ -41,7 +44,7 @@ pub(crate) use sessions::{Created, Messages};
 pub(crate) use settle::{Cause, Settled, end_part, new_answer};
 pub(crate) use sqlite::{Durability, ReadersState, aside, check, size};
 pub(crate) use transaction::Store;
-pub(crate) use unit::{SessionChange, Unit};
+pub(crate) use unit::{Revert, SessionChange, Unit};
 
 use rows::{Asker, Rows, StoredQuestion};
 use transaction::Transaction;

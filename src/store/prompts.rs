@@ -1,14 +1,18 @@
 //! Prompts: admission, the queue, and turns.
 
+pub(super) mod order;
+
 use polytree_protocol::{
+    events::{EventPayload, MessageRemovedInfo, PartRemovedInfo},
     id::{MessageId, PartId, SessionId},
     message::{Message, MessageWithParts, UserMessage},
     part::Part,
     permission::PermissionOutcome,
-    session::{Session, SessionStatus},
+    session::{Session, SessionRevert, SessionStatus},
 };
 
-use super::{Error, Scope, SessionChange, Store, Transaction};
+use super::{Error, Revert, Scope, SessionChange, Store, Transaction};
+use order::undone;
 
 /// A prompt that is ready to be stored.
 #[derive(Debug, Clone)]
@@ -145,12 +149,20 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
         }
     }
     let scope = Scope::of(&session);
+    // Until now the undo could be taken back.
+    let revert = match &session.revert {
+        Some(revert) => {
+            transaction.remove_undone(&scope, id, revert)?;
+            Some(Revert::Clear)
+        }
+        None => None,
+    };
     let (message_id, chosen) = (message.id.clone(), Some((message.agent.clone(), message.model.clone())));
     transaction.emit_message(&scope, Message::User(message), Some(&digest))?;
     for part in parts {
         transaction.emit_part(&scope, part)?;
     }
-    let changed = transaction.change_session(&scope, SessionChange { chosen, ..SessionChange::default() })?;
+    let changed = transaction.change_session(&scope, SessionChange { chosen, revert, ..SessionChange::default() })?;
     if queued {
         transaction.rows.enqueue(id, &message_id)?;
         transaction.emit_queue(&scope)?;
@@ -164,6 +176,23 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
 }
 
 impl Transaction<'_> {
+    /// Removes the messages and parts that were undone.
+    fn remove_undone(&mut self, scope: &Scope, id: &SessionId, revert: &SessionRevert) -> Result<(), Error> {
+        let messages = self.rows.messages(id, None, None)?;
+        let Some(undone) = undone(messages, &revert.message_id, revert.part_id.as_ref()) else { return Ok(()) };
+        for part in undone.parts {
+            self.rows.delete_part(part.id())?;
+            let removed = PartRemovedInfo { session_id: id.clone(), message_id: part.message_id().clone(), part_id: part.id().clone() };
+            self.emit(scope, &EventPayload::MessagePartRemoved(removed))?;
+        }
+        for message in undone.messages {
+            let message_id = message.info.id().clone();
+            self.rows.delete_message(&message_id)?;
+            self.emit(scope, &EventPayload::MessageRemoved(MessageRemovedInfo { session_id: id.clone(), message_id }))?;
+        }
+        Ok(())
+    }
+
     fn begin_turn(&mut self, scope: &Scope, prompt: &MessageId) -> Result<(), Error> {
         self.rows.dequeue(prompt)?;
         if let Some(session) = &scope.session_id {

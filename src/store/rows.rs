@@ -97,6 +97,8 @@ pub trait Messages {
     fn has_part(&self, id: &PartId) -> Result<bool>;
     /// Inserts or updates a message. `params` is the digest of the prompt that created a user message.
     fn put_message(&mut self, message: &Message, params: Option<&str>) -> Result<()>;
+    /// Deletes a message with its parts.
+    fn delete_message(&mut self, id: &MessageId) -> Result<()>;
     /// Inserts or replaces a part.
     fn put_part(&mut self, part: &Part) -> Result<()>;
     /// Inserts a part.

@@ -95,6 +95,11 @@ impl Store {
         self.read(move |rows| Ok((rows.session(&id)?, rows.linked_checkouts(&[id])?))).await
     }
 
+    /// The checkout of a session and its path in it.
+    pub async fn place(&self, id: SessionId) -> Result<Option<Place>, Error> {
+        self.read(move |rows| rows.place(&id)).await
+    }
+
     /// The mode of the root of this session's tree, if one was set.
     pub async fn root_mode(&self, id: SessionId) -> Result<Option<Mode>, Error> {
         self.read(move |rows| {

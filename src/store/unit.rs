@@ -7,7 +7,7 @@ use polytree_protocol::{
     permission::PermissionOutcome,
     provider::ModelRef,
     sandbox::Mode,
-    session::SessionStatus,
+    session::{SessionRevert, SessionStatus},
     todo::Todo,
 };
 
@@ -47,10 +47,19 @@ pub struct SessionChange {
     pub mode: Option<Mode>,
     /// The agent and the model of its last prompt.
     pub chosen: Option<(String, ModelRef)>,
+    /// Sets or clears the undo that can still be taken back.
+    pub revert: Option<Revert>,
     /// The cost and tokens of a model request, to add.
     pub used: Option<(f64, Tokens)>,
     /// Whether its directory is missing, as the caller has checked. Emitted, not stored.
     pub missing: bool,
+}
+
+/// A change of the undo of a session.
+#[derive(Debug, Clone)]
+pub enum Revert {
+    Set(Box<SessionRevert>),
+    Clear,
 }
 
 impl Unit {

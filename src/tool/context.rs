@@ -161,6 +161,21 @@ pub trait Host: Send + Sync {
     async fn output(&self, context: &ToolContext, text: String);
     /// Tells clients that a file was changed.
     async fn file_edited(&self, context: &ToolContext, path: &AbsPath);
+    /// Before a file is changed: its content is stored, to undo the change. The caller holds the file's lock. An error if the
+    /// call is over.
+    async fn before_edit(&self, _path: &AbsPath) -> Result<(), ToolError> {
+        Ok(())
+    }
+    /// What the file has been changed to; `None` if that is not known. The lock is still held. Without this call it is found
+    /// out when the tool call ends.
+    async fn after_edit(&self, _path: &AbsPath, _content: Option<Vec<u8>>) {}
+    /// Before a command runs in this directory: the state of the files is noted, to undo what it changes. An error if the call
+    /// is over.
+    async fn before_command(&self, _directory: &AbsPath) -> Result<(), ToolError> {
+        Ok(())
+    }
+    /// The command and all that it has started have ended.
+    async fn after_command(&self) {}
     /// The session's task list.
     async fn todos(&self) -> Result<Vec<Todo>, ToolError>;
     /// Replaces the session's task list.

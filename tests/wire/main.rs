@@ -41,6 +41,7 @@ mod queue;
 mod reach;
 mod relay;
 mod resources;
+mod revert;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! The commands and options of the command line.
 
 mod recording;
+mod revert;
 mod serve;
 
 use std::{
@@ -20,6 +21,7 @@ use polytree_protocol::{
 
 pub use self::{
     recording::RecordingArgs,
+    revert::{SessionsRevertArgs, SessionsUnrevertArgs},
     serve::{ServeArgs, StdioArgs, StopArgs},
 };
 use crate::{
@@ -255,6 +257,10 @@ pub enum SessionsCommand {
     Show(SessionsShowArgs),
     /// Copy a session's conversation into a new session
     Fork(SessionsForkArgs),
+    /// Undo a session from a prompt on, with the files that it changed
+    Revert(SessionsRevertArgs),
+    /// Take back an undo, until the next prompt
+    Unrevert(SessionsUnrevertArgs),
     /// Write a session's conversation to a file, as JSON, Markdown or HTML
     Export(SessionsExportArgs),
     /// Create a session from a conversation that was exported as JSON

@@ -1,4 +1,4 @@
-//! `polytree sessions`: list, show, fork, delete.
+//! `polytree sessions`: list, show, fork, delete; revert, export and import are next door.
 
 use polytree_protocol::{
     export::SessionForkParams,
@@ -6,7 +6,7 @@ use polytree_protocol::{
     session::{Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope},
 };
 
-use super::{created::created, export};
+use super::{created::created, export, revert};
 use crate::{
     cli::{
         args::{SessionsCommand, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
@@ -38,6 +38,8 @@ pub async fn run(
         SessionsCommand::List(args) => list(args, daemon, screen, directory).await,
         SessionsCommand::Show(args) => show(args, daemon, screen).await,
         SessionsCommand::Fork(args) => fork(args, daemon, screen).await,
+        SessionsCommand::Revert(args) => revert::revert(args, daemon, screen).await,
+        SessionsCommand::Unrevert(args) => revert::unrevert(args, daemon, screen).await,
         SessionsCommand::Export(args) => export::export(args, daemon, screen).await,
         SessionsCommand::Import(args) => export::import(args, daemon, screen, directory).await,
         SessionsCommand::Delete(args) => delete(args, daemon, screen, input).await,

@@ -18,7 +18,7 @@ use super::{
     step, title,
 };
 use crate::{
-    session::{Error, ids, order::in_order, progress::Progress, shared::Shared},
+    session::{Error, ids, in_order, progress::Progress, shared::Shared},
     stdx::{paths::AbsPath, tasks::Tasks},
     store::Scope,
 };

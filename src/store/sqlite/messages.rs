@@ -116,6 +116,11 @@ impl Messages for SqliteRows<'_> {
         Ok(())
     }
 
+    fn delete_message(&mut self, id: &MessageId) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute([id.as_str()])?;
+        Ok(())
+    }
+
     fn put_part(&mut self, part: &Part) -> Result<()> {
         let data = serde_json::to_string(part)?;
         let id = part.id().as_str();

@@ -19,6 +19,7 @@ mod screen;
 use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
 
 use async_trait::async_trait;
+use polytree_protocol::sandbox::SandboxPolicy;
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -110,9 +111,20 @@ impl Tool for Bash {
         context.host.progress(context, Some(title.clone()), metadata).await;
         let limit = args.timeout.filter(|limit| *limit > 0).unwrap_or(DEFAULT_TIMEOUT).min(MAX_TIMEOUT);
         let report = how.report().cloned();
+        // What is allowed because it changes nothing needs no undo.
+        let changes_files = report.as_ref().is_none_or(|report| report.policy != SandboxPolicy::ReadOnly);
+        if changes_files {
+            tokio::select! {
+                noted = context.host.before_command(&directory) => noted?,
+                () = context.cancel.cancelled() => return Err(ToolError::Aborted),
+            }
+        }
         let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, &git, Duration::from_millis(limit)).await;
         // However it has ended.
         let restored = sandbox::restore(how).await;
+        if changes_files {
+            context.host.after_command().await;
+        }
         let finished = finished?;
         if finished.end == End::Aborted {
             return Err(ToolError::Aborted);

@@ -121,9 +121,14 @@ pub async fn change(
     let guard = lock(context, file).await?;
     let document = announced::text(context, file).await?;
     let (of, at, again) = (context.clone(), file.clone(), planner.clone());
+    context.host.before_edit(file.real()).await?;
     let (step, guard) = with_lock(guard, move || finish(&of, &at, document, first, on_own_change, &*again)).await?;
     let mut changed = match step {
-        Step::Written(changed) => changed,
+        Step::Written(changed, bytes) => {
+            context.host.after_edit(file.real(), Some(bytes)).await;
+            drop(guard);
+            changed
+        }
         // The lock is held until the editor has answered.
         Step::Editor(draft, document) => in_editor(context, file, *draft, &document, guard, on_own_change, planner).await?,
     };
@@ -192,8 +197,8 @@ fn check_writable(file: &Checked, place: &Place) -> Result<(), ToolError> {
 }
 
 enum Step {
-    /// The file is written.
-    Written(Changed),
+    /// The file is written, with these bytes.
+    Written(Changed, Vec<u8>),
     /// The editor is to be asked.
     Editor(Box<Draft>, Arc<Document>),
 }
@@ -212,7 +217,7 @@ fn finish(
         (Some(then), Some(now)) => then.hash == now.hash,
         _ => false,
     };
-    let draft = if same {
+    let mut draft = if same {
         Draft { current: now, ..first }
     } else if now.is_some() && on_own_change == OnOwnChange::PlanAgain {
         // Another call of this session may have changed the file, and then the session knows it; anybody else did not.
@@ -229,7 +234,8 @@ fn finish(
     }
     let hash = write(context, file, &draft)?;
     context.file_times.record(file.real(), hash);
-    Ok(Step::Written(changed(draft, None)))
+    let bytes = std::mem::take(&mut draft.planned.bytes);
+    Ok(Step::Written(changed(draft, None), bytes))
 }
 
 /// Puts the planned bytes on the disk.
@@ -293,6 +299,8 @@ async fn in_editor(
     match announced::edit(context, file, document, text.as_str().into()).await {
         Ok(Edited { saved, as_planned }) => {
             let mut notes = Vec::new();
+            let left = if as_planned { Some(text.clone()) } else { context.overlay.get(file.real()).map(|now| now.text.to_string()) };
+            context.host.after_edit(file.real(), left.map(String::into_bytes)).await;
             if as_planned {
                 context.file_times.record(file.real(), blake3::hash(text.as_bytes()));
             } else {
@@ -306,7 +314,10 @@ async fn in_editor(
         Err(Failure::Refused(error)) => Err(error),
         Err(Failure::TryDisk(why)) => {
             let (of, at) = (context.clone(), file.clone());
-            Ok(with_lock(guard, move || on_disk(&of, &at, &why, on_own_change, &*planner)).await?.0)
+            let (changed, _guard) = with_lock(guard, move || on_disk(&of, &at, &why, on_own_change, &*planner)).await?;
+            // The image is that of the editor's text.
+            context.host.after_edit(file.real(), None).await;
+            Ok(changed)
         }
     }
 }

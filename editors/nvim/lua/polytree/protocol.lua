@@ -551,6 +551,7 @@
 ---@field file? string|nil The settings file at fault.
 ---@field line? integer|nil The line in that file, from 1.
 ---@field column? integer|nil The column in that line, from 1.
+---@field files? polytree.protocol.RevertedFile[]|nil The files in conflict.
 ---@field pid? integer|nil The process that owns the data directory.
 
 --- The stable word of an error: `data.kind` on the wire.
@@ -871,6 +872,14 @@
 --- What the content of a file is given as.
 ---@alias polytree.protocol.FileContentType "raw"|"patch"
 
+--- What a session has changed in one file, from before its first change to after its last one.
+---@class polytree.protocol.FileDiff
+---@field path string The absolute path.
+---@field patch string A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more.
+---@field added integer Lines that were added.
+---@field removed integer Lines that were removed.
+---@field status polytree.protocol.FileStatus How it was changed.
+
 --- How content that is no text is encoded.
 ---@alias polytree.protocol.FileEncoding "base64"
 
@@ -1185,13 +1194,15 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field partID polytree.protocol.PartId The part.
 
---- The files that a step changed.
+--- The files that a tool call changed.
 ---@class polytree.protocol.PatchPart
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
----@field hash string The state before.
+---@field hash string The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed.
 ---@field files string[] Absolute paths.
+---@field uncovered? string[] Files and directories that may have changed and cannot be restored, because no image was stored.
+---@field callID? string|nil The tool call that changed them.
 
 --- Params of `path.get`.
 ---@class polytree.protocol.PathGetParams
@@ -1424,6 +1435,15 @@
 ---@field withoutAttachments? boolean The service refused the request, and it is sent again without the images and documents of the conversation. This model is not sent those again.
 ---@field time polytree.protocol.Created When.
 
+--- What happens to a file.
+---@alias polytree.protocol.RevertAction "restore"|"create"|"delete"|"merge"|"skip"|"conflict"
+
+--- What happens to one file.
+---@class polytree.protocol.RevertedFile
+---@field path string The absolute path.
+---@field action polytree.protocol.RevertAction What happens to it.
+---@field reason? string|nil Why nothing happens.
+
 --- A permission rule. The last matching rule wins.
 ---@class polytree.protocol.Rule
 ---@field permission string The permission's type, such as `bash` or `edit`; `*` for all.
@@ -1572,6 +1592,13 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `session.diff`.
+---@class polytree.protocol.SessionDiffParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID? polytree.protocol.MessageId|nil Only the changes of this message; of a prompt, those of all its answers.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- How a turn failed.
 ---@class polytree.protocol.SessionErrorInfo
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -1700,8 +1727,20 @@
 ---@class polytree.protocol.SessionRevert
 ---@field messageID polytree.protocol.MessageId The first message that is undone.
 ---@field partID? polytree.protocol.PartId|nil The first part that is undone.
----@field snapshot? string|nil The state of the work tree before the undo.
----@field diff? string|nil What the undo changed.
+---@field files? polytree.protocol.RevertedFile[] What happened to each file.
+---@field uncovered? string[] Files and directories that the session may have changed and that stay as they are, because no image was stored.
+---@field preview? boolean This is only what would happen.
+---@field snapshot? string|nil The stored change set with which it is taken back; absent if no file changed.
+
+--- Params of `session.revert`.
+---@class polytree.protocol.SessionRevertParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The first message to undo. An answer is undone with its prompt.
+---@field partID? polytree.protocol.PartId|nil The first part to undo: the earlier parts of the message stay. Without a text or tool call before it, the whole message is undone.
+---@field preview? boolean Returns what would happen, and changes nothing.
+---@field partial? boolean Leaves files in conflict as they are and undoes the rest.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Which sessions a list holds.
 ---@alias polytree.protocol.SessionScope "directory"|"project"|"all"
@@ -1771,6 +1810,14 @@
 --- Params of `session.todo`.
 ---@class polytree.protocol.SessionTodoParams
 ---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `session.unrevert`.
+---@class polytree.protocol.SessionUnrevertParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field preview? boolean Returns what would happen, and changes nothing.
+---@field partial? boolean Leaves files in conflict as they are and restores the rest.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -2131,6 +2178,9 @@
 ---| "session.fork"
 ---| "session.export"
 ---| "session.import"
+---| "session.revert"
+---| "session.unrevert"
+---| "session.diff"
 ---| "session.todo"
 ---| "session.status"
 ---| "file.list"

@@ -18,7 +18,7 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::batch::Batch;
+use super::{batch::Batch, changes::CallChanges};
 use crate::{
     permission::{
         Answer, Question, grant_rule, granted_as,
@@ -27,7 +27,7 @@ use crate::{
     },
     session::{Error, turn::state::Turn},
     stdx::{ids, paths::AbsPath, time::now_ms, visible},
-    store,
+    store::{self, Unit},
     tool::{
         context::{Approval, Ask, Host, ToolContext},
         definition::{ToolError, ToolOutput},
@@ -43,6 +43,7 @@ pub(super) struct CallHost {
     /// A person has said yes.
     answered: AtomicBool,
     batch: Arc<Batch>,
+    changes: CallChanges,
     // Released while the call waits for a person. A plain mutex: held to set it or to take it.
     slot: std::sync::Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -55,6 +56,7 @@ impl CallHost {
             waiting: AtomicUsize::new(0),
             answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
+            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree),
             slot: std::sync::Mutex::default(),
         })
     }
@@ -88,7 +90,9 @@ impl CallHost {
         let Some(mut part) = slot.take() else { return Ok(()) };
         let ToolState::Running(running) = &part.state else { return Ok(()) };
         part.state = closed(running, result);
-        self.write(part).await?;
+        let patch = self.changes.close(&part).await;
+        let unit = patch.map(Part::Patch).into_iter().fold(self.turn.unit().part(Part::Tool(part)), Unit::part);
+        self.turn.shared.store.commit(unit).await?;
         self.rest();
         Ok(())
     }
@@ -359,6 +363,23 @@ impl Host for CallHost {
             tracing::warn!(%error, "an edit could not be announced");
             self.batch.fail(error.into());
         }
+    }
+
+    async fn before_edit(&self, path: &AbsPath) -> Result<(), ToolError> {
+        self.changes.before_edit(path).await
+    }
+
+    async fn after_edit(&self, path: &AbsPath, content: Option<Vec<u8>>) {
+        self.changes.after_edit(path, content).await;
+    }
+
+    async fn before_command(&self, directory: &AbsPath) -> Result<(), ToolError> {
+        let following = self.turn.shared.follow(&self.turn.workspace.checkout);
+        self.changes.before_command(&following, &self.turn.session.id, directory).await
+    }
+
+    async fn after_command(&self) {
+        self.changes.after_command().await;
     }
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {

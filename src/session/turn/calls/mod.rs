@@ -1,6 +1,7 @@
 //! The tool calls of one answer: repaired where the model erred, then run.
 
 mod batch;
+mod changes;
 mod execute;
 mod host;
 

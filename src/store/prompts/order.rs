@@ -1,11 +1,12 @@
 //! The order of a conversation. Messages are stored as they arrive, and a prompt may arrive while an earlier one is being
 //! answered. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use polytree_protocol::{
-    id::MessageId,
+    id::{MessageId, PartId},
     message::{Message, MessageWithParts, PromptState},
+    part::Part,
 };
 
 /// Every prompt with its answers below it, in the order in which the prompts were taken up; those that wait come last. A
@@ -50,6 +51,38 @@ pub(crate) fn in_order(messages: Vec<MessageWithParts>) -> Vec<MessageWithParts>
     }
     ordered.sort_by_key(|(place, _)| *place);
     ordered.into_iter().flat_map(|(_, exchange)| exchange).collect()
+}
+
+/// What a revert undoes of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Undone {
+    /// Whole messages, in order.
+    pub messages: Vec<MessageWithParts>,
+    /// Parts of the message before them, in order.
+    pub parts: Vec<Part>,
+}
+
+impl Undone {
+    /// All parts, in order.
+    pub fn all_parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().chain(self.messages.iter().flat_map(|message| &message.parts))
+    }
+}
+
+/// What a revert to this message, or to this part of it, undoes; `None` if it is not in the conversation. What a tool call
+/// that stays has changed stays too.
+pub(crate) fn undone(messages: Vec<MessageWithParts>, first: &MessageId, part: Option<&PartId>) -> Option<Undone> {
+    let mut messages = in_order(messages);
+    let index = messages.iter().position(|message| message.info.id() == first)?;
+    let mut messages = messages.split_off(index);
+    let Some(part) = part else { return Some(Undone { messages, parts: Vec::new() }) };
+    let mut kept = messages.remove(0).parts;
+    let index = kept.iter().position(|other| other.id() == part)?;
+    let mut parts = kept.split_off(index);
+    let calls = kept.iter().filter_map(|part| if let Part::Tool(call) = part { Some(&call.call_id) } else { None });
+    let calls: HashSet<&String> = calls.collect();
+    parts.retain(|part| !matches!(part, Part::Patch(patch) if patch.call_id.as_ref().is_some_and(|call| calls.contains(call))));
+    Some(Undone { messages, parts })
 }
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! What a session has changed in files, as diffs.
+
+use std::collections::BTreeMap;
+
+use polytree_protocol::{
+    file::FileStatus,
+    id::MessageId,
+    message::{Message, MessageWithParts},
+    part::Part,
+    revert::FileDiff,
+    session::Session,
+};
+
+use super::{Error, Sessions};
+use crate::{
+    snapshot::{Snapshots, State},
+    stdx::{paths::AbsPath, tasks::Tasks, text::unified_diff},
+    store::{Messages, in_order, undone},
+};
+
+/// The largest conversation of which diffs are made, in bytes as stored.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// A file that is larger has no diff.
+const MAX_FILE: u64 = 2 * 1024 * 1024;
+/// The most that the diffs of one answer take together.
+const MAX_DIFFS: usize = 24 * 1024 * 1024;
+
+impl Sessions {
+    /// What the session has changed in files, by path; with a message only its changes, of a prompt those of its answers.
+    /// What is undone does not count.
+    ///
+    /// # Errors
+    /// [`Error::UnknownMessage`], [`Error::TooLarge`].
+    pub async fn diff(&self, session: &Session, message: Option<MessageId>) -> Result<Vec<FileDiff>, Error> {
+        let shared = &self.shared;
+        let messages = match shared.store.messages(session.id.clone(), None, None, MAX_BYTES).await? {
+            Messages::Found(messages) => messages,
+            Messages::TooLarge => {
+                return Err(Error::TooLarge { what: "the conversation is too long for its diffs".into(), limit: MAX_BYTES });
+            }
+            Messages::NoSession | Messages::NoMessage => return Err(Error::UnknownSession(session.id.clone())),
+        };
+        if let Some(message) = &message
+            && !messages.iter().any(|other| other.info.id() == message)
+        {
+            return Err(Error::UnknownMessage(message.clone()));
+        }
+        let gone = session.revert.as_ref().and_then(|revert| undone(messages.clone(), &revert.message_id, revert.part_id.as_ref()));
+        let is_gone = |part: &Part| gone.as_ref().is_some_and(|gone| gone.all_parts().any(|other| other.id() == part.id()));
+        let messages = in_order(messages).into_iter().filter(|other| message.as_ref().is_none_or(|message| belongs(other, message)));
+        let parts = messages.flat_map(|message| message.parts).filter(|part| !is_gone(part));
+        let root = self.root(session).await?;
+        let mut files: BTreeMap<AbsPath, (State, State)> = BTreeMap::new();
+        for part in parts {
+            let Part::Patch(patch) = part else { continue };
+            let Ok(id) = patch.hash.parse() else { continue };
+            for change in shared.snapshots.changes(&root, id).await.into_iter().flat_map(|set| set.changes) {
+                let (before, after) = (change.before, change.after);
+                files.entry(change.path).and_modify(|(_, last)| *last = after.clone()).or_insert((before, after));
+            }
+        }
+        let (mut diffs, mut bytes) = (Vec::new(), 0);
+        for (path, (before, after)) in files.into_iter().filter(|(_, (before, after))| !before.is_same(after)) {
+            let diff = diff(&shared.snapshots, path, &before, &after).await;
+            bytes += diff.patch.len();
+            if bytes > MAX_DIFFS {
+                let what = "these diffs are too long for one answer; ask for those of one message".into();
+                return Err(Error::TooLarge { what, limit: MAX_DIFFS as u64 });
+            }
+            diffs.push(diff);
+        }
+        Ok(diffs)
+    }
+
+    /// The top of the session's checkout, also if it is gone.
+    async fn root(&self, session: &Session) -> Result<AbsPath, Error> {
+        let gone = || Error::DirectoryGone(session.directory.clone());
+        let place = self.shared.store.place(session.id.clone()).await?.ok_or_else(|| Error::UnknownSession(session.id.clone()))?;
+        let mut root = AbsPath::new(&session.directory).ok_or_else(gone)?;
+        for _ in place.path.split('/').filter(|name| !name.is_empty()) {
+            root = root.parent().ok_or_else(gone)?;
+        }
+        Ok(root)
+    }
+}
+
+/// Whether the message is this one or answers it.
+fn belongs(message: &MessageWithParts, wanted: &MessageId) -> bool {
+    message.info.id() == wanted || matches!(&message.info, Message::Assistant(answer) if answer.parent_id == *wanted)
+}
+
+async fn diff(snapshots: &Snapshots, path: AbsPath, before: &State, after: &State) -> FileDiff {
+    let status = match (before, after) {
+        (State::Absent, _) => FileStatus::Added,
+        (_, State::Absent) => FileStatus::Deleted,
+        _ => FileStatus::Modified,
+    };
+    let texts = (text(snapshots, before).await, text(snapshots, after).await);
+    let path = path.to_string();
+    let (Some(before), Some(after)) = texts else { return FileDiff { path, patch: String::new(), added: 0, removed: 0, status } };
+    let name = path.clone();
+    let patch = Tasks::spawn_blocking(move || unified_diff(&name, &before, &after)).await.unwrap_or_default();
+    // The first two lines are the header.
+    let count = |sign: char| patch.lines().skip(2).filter(|line| line.starts_with(sign)).count() as u64;
+    let (added, removed) = (count('+'), count('-'));
+    FileDiff { path, patch, added, removed, status }
+}
+
+/// The text of a state; of a file that is not there an empty one.
+async fn text(snapshots: &Snapshots, state: &State) -> Option<String> {
+    match state {
+        State::Absent => Some(String::new()),
+        State::File { id, size, .. } | State::Link { id, size } if *size <= MAX_FILE => {
+            String::from_utf8(snapshots.content(*id).await?).ok().filter(|text| !text.contains('\0'))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! What a tool call changes in files: kept in the store of images, so that it can be undone.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use polytree_protocol::{
+    id::SessionId,
+    part::{PatchPart, ToolPart},
+};
+use tokio::sync::watch;
+
+use crate::{
+    file::save::lock,
+    session::ids,
+    snapshot::{ChangeSet, Edit, Following, Running, Snapshots, State, Uncovered},
+    stdx::paths::AbsPath,
+    tool::definition::ToolError,
+};
+
+/// How long the end of an aborted call waits for its command to end.
+const COMMAND_END: Duration = Duration::from_millis(500);
+
+pub(super) struct CallChanges {
+    snapshots: Arc<Snapshots>,
+    // A plain mutex: held for single operations.
+    found: Mutex<Found>,
+    /// Whether a command runs.
+    runs: watch::Sender<bool>,
+}
+
+struct Found {
+    /// `None` when the call is closed.
+    set: Option<ChangeSet>,
+    /// Edits whose outcome the tool has not told.
+    pending: HashMap<AbsPath, Edit>,
+    /// The command that runs.
+    command: Option<Running>,
+}
+
+impl CallChanges {
+    pub fn new(snapshots: &Arc<Snapshots>, root: &AbsPath) -> Self {
+        let found = Found { set: Some(ChangeSet::new(root.clone())), pending: HashMap::new(), command: None };
+        Self { snapshots: Arc::clone(snapshots), found: Mutex::new(found), runs: watch::Sender::new(false) }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores the content of a file before it is changed; an error if the call is closed.
+    pub async fn before_edit(&self, path: &AbsPath) -> Result<(), ToolError> {
+        let edit = self.snapshots.before_edit(path).await;
+        let mut found = self.found();
+        if found.set.is_none() {
+            return Err(ToolError::Aborted);
+        }
+        found.pending.insert(path.clone(), edit);
+        Ok(())
+    }
+
+    /// Stores what the file was changed to; `None` if that is not known.
+    pub async fn after_edit(&self, path: &AbsPath, content: Option<Vec<u8>>) {
+        let Some(edit) = self.found().pending.remove(path) else { return };
+        let Some(content) = content else {
+            let uncovered = Uncovered { path: path.clone(), reason: "it was changed on disk while an editor held another text".into() };
+            self.found().set.iter_mut().for_each(|set| set.uncovered.push(uncovered.clone()));
+            return;
+        };
+        let change = edit.done(content).await;
+        self.found().set.iter_mut().for_each(|set| set.changes.extend(change.clone()));
+    }
+
+    /// Notes the state of the files before a command runs in this directory; an error if the call is closed.
+    pub async fn before_command(&self, following: &Arc<Following>, session: &SessionId, directory: &AbsPath) -> Result<(), ToolError> {
+        let running = following.begin(session.clone()).await;
+        let mut found = self.found();
+        let Some(set) = &mut found.set else { return Err(ToolError::Aborted) };
+        if !directory.is_within(following.root()) {
+            set.uncovered.push(Uncovered { path: directory.clone(), reason: "a command ran there, outside of the project".into() });
+        }
+        found.command = Some(running);
+        self.runs.send_replace(true);
+        Ok(())
+    }
+
+    /// The command has ended.
+    pub async fn after_command(&self) {
+        let command = self.found().command.take();
+        if let Some(command) = command {
+            let made = command.end().await;
+            self.found().set.iter_mut().for_each(|set| add(set, &made));
+        }
+        self.runs.send_replace(false);
+    }
+
+    /// Closes the call. Returns the part that names what it has changed, if anything.
+    pub async fn close(&self, call: &ToolPart) -> Option<PatchPart> {
+        // After an abort the command has a moment to end.
+        let _ = tokio::time::timeout(COMMAND_END, self.runs.subscribe().wait_for(|runs| !*runs)).await;
+        let (set, pending, command) = {
+            let mut found = self.found();
+            (found.set.take(), std::mem::take(&mut found.pending), found.command.take())
+        };
+        let mut set = set?;
+        if let Some(command) = command {
+            add(&mut set, &command.end().await);
+            let reason = "a command had not ended when its call was closed".into();
+            set.uncovered.push(Uncovered { path: set.root.clone(), reason });
+        }
+        for (path, edit) in pending {
+            // The tool was cut off or has failed: what it has begun to write is written when the lock is free.
+            let _guard = lock::lock(&path).await;
+            set.changes.extend(self.snapshots.left(edit).await);
+        }
+        if set.is_empty() {
+            return None;
+        }
+        let (mut files, mut uncovered) = (Vec::new(), Vec::new());
+        let unknown = |state: &State| matches!(state, State::Unknown { .. });
+        for change in &set.changes {
+            let is_covered = !unknown(&change.before) && !unknown(&change.after);
+            if is_covered { &mut files } else { &mut uncovered }.push(change.path.to_string());
+        }
+        uncovered.extend(set.uncovered.iter().map(|uncovered| uncovered.path.to_string()));
+        let hash = match self.snapshots.keep(&set).await {
+            Ok(id) => id.to_string(),
+            Err(error) => {
+                tracing::warn!(%error, "what a tool call has changed cannot be stored");
+                uncovered.append(&mut files);
+                String::new()
+            }
+        };
+        for list in [&mut files, &mut uncovered] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Some(PatchPart {
+            id: ids::part_id(),
+            session_id: call.session_id.clone(),
+            message_id: call.message_id.clone(),
+            hash,
+            files,
+            uncovered,
+            call_id: Some(call.call_id.clone()),
+        })
+    }
+}
+
+fn add(set: &mut ChangeSet, made: &ChangeSet) {
+    set.changes.extend_from_slice(&made.changes);
+    set.uncovered.extend_from_slice(&made.uncovered);
+}
