@@ -127,7 +127,7 @@ await test('a question of another session is told without what the model has wri
   await chat().locator('.ask').waitFor()
   await command('New Session')
   await chat().locator('.elsewhere', { hasText: '1 question in other sessions' }).waitFor()
-  assert.equal(await page.locator('.notifications-toasts a').count(), 0, 'a link of the model is in a notification')
+  assert.equal(await page.locator('.notifications-toasts .notification-list-item-message a').count(), 0, 'a link of the model is in a notification')
   await page.locator('.pane-header', { hasText: 'Questions' }).waitFor()
   await page.locator('.monaco-list-row', { hasText: 'echo' }).first().click()
   await answer('reject')
