@@ -48,7 +48,10 @@ async fn a_project_on_a_hung_file_system_stops_nobody_else() {
     for directory in ["hung", "hung", "linked"] {
         stuck.push(client.call("session.create", json!({ "directory": fixture.path(directory) })).await["id"].clone());
     }
-    let Some(hung) = Hung::over(fixture.path("hung")) else { return };
+    let Some(hung) = Hung::over(fixture.path("hung")) else {
+        eprintln!("not checked: a FUSE file system cannot be mounted here, which takes root and /dev/fuse");
+        return;
+    };
     let mut waiting = Vec::new();
     for _ in 0..4 {
         for method in ["project.current", "session.create", "config.get", "agent.list"] {
