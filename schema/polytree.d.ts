@@ -1087,6 +1087,11 @@ export type EventPayload = {
   properties: EventTodoInfo
 } | {
   /** The event. */
+  type: "hunk.updated"
+  /** What the event tells. */
+  properties: HunksInfo
+} | {
+  /** The event. */
   type: "file.edited"
   /** What the event tells. */
   properties: FilePath
@@ -1368,6 +1373,10 @@ export type FileContentType = "raw" | "patch"
 export type FileDiff = {
   /** The absolute path. */
   path: string
+  /** The text before; absent if there was no file, and where `patch` is empty for want of a text. */
+  before?: string | null
+  /** The text after; absent if there is no file any more, and where `patch` is empty for want of a text. */
+  after?: string | null
   /** A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more. */
   patch: string
   /** Lines that were added. */
@@ -1456,6 +1465,8 @@ export type FileReadParams = {
   sessionID?: SessionId | null
   /** In which form; default: `auto`. */
   as?: FileForm | null
+  /** At which revision: `HEAD`, or the id of a message of the session `sessionID`, before whose changes the text is returned. Never a patch. Default: as it is now. */
+  at?: string | null
   /** The first line to read, from 1. With `offset` or `limit` the answer is those lines as they are, never a patch. */
   offset?: number | null
   /** How many lines to read at most; default: all that follow. */
@@ -1493,6 +1504,77 @@ export type Grant = {
 }
 /** A remembered permission. */
 export type GrantId = string
+/** Lines that a session changed and that are next to each other, or a file that has no lines to compare. */
+export type Hunk = {
+  /** It stays the same while the text of the hunk does. */
+  hunkID: HunkId
+  /** The absolute path. */
+  path: string
+  /** Its place in the current text, unsaved text of editors included: `after`, or `before` of an undone hunk. */
+  range: TextRange
+  /** The lines before; empty where lines were added. Absent for a file that is not text or too large, and in an event whose texts would be longer than 64 KiB. */
+  before?: string | null
+  /** The lines after; empty where lines were removed. Absent as `before` is. */
+  after?: string | null
+  /** The message that changed it last. */
+  messageID: MessageId
+  /** The tool call that changed it last. */
+  callID?: string | null
+  /** What the user decided. */
+  state: HunkState
+}
+/** A hunk of what a session changed. */
+export type HunkId = string
+/** Params of `hunk.keep`. Without a hunk and a path all open hunks of the session are kept. */
+export type HunkKeepParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** This hunk. One that was undone is put into the file again. */
+  hunkID?: HunkId | null
+  /** All open hunks of this file; an absolute path. */
+  path?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Params of `hunk.list`. */
+export type HunkListParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** Only those of this file; an absolute path. */
+  path?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** What the user decided about a hunk. */
+export type HunkState = "open" | "kept" | "undone"
+/** Params of `hunk.undo`. Without a hunk and a path all open hunks of the session are undone. */
+export type HunkUndoParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** This hunk, also if it was kept. */
+  hunkID?: HunkId | null
+  /** All open hunks of this file; an absolute path. */
+  path?: string | null
+  /** Leaves hunks that somebody else has changed as they are and undoes the rest. */
+  partial?: boolean
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** The hunks of a file. */
+export type HunksInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The absolute path. */
+  path: string
+  /** All hunks of the file, from its top. */
+  hunks: Array<Hunk>
+}
 /** A place that can hold a provider's key. */
 export type KeyPlace = {
   /** The kind of place. */
@@ -3324,6 +3406,12 @@ export interface Methods {
   "session.unrevert": { params: SessionUnrevertParams; result: Session }
   /** Returns what the session, or one message with its answers, has changed in files. */
   "session.diff": { params: SessionDiffParams; result: Array<FileDiff> }
+  /** Lists what the session changed, hunk by hunk, with what the user decided about it. */
+  "hunk.list": { params: HunkListParams; result: Array<Hunk> }
+  /** Marks hunks as kept, by hunk, file or session; returns those that changed. */
+  "hunk.keep": { params: HunkKeepParams; result: Array<Hunk> }
+  /** Gives hunks their text from before, by hunk, file or session; returns those that changed. */
+  "hunk.undo": { params: HunkUndoParams; result: Array<Hunk> }
   /** Returns the task list of a session. */
   "session.todo": { params: SessionTodoParams; result: Array<Todo> }
   /** Returns the status of every session that is not idle. */

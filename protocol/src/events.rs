@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     buffer::{BufferEditInfo, BufferResetInfo},
     find::FileEvent,
+    hunk::Hunk,
     id::{MessageId, PartId, PermissionId, SessionId},
     message::{Message, MessageError},
     part::Part,
@@ -111,6 +112,8 @@ events! {
     PermissionReplied "permission.replied" PermissionRepliedInfo, logged;
     /// The task list changed.
     TodoUpdated "todo.updated" TodoInfo, logged;
+    /// The hunks of a file changed: by a step of a turn, a verdict, or an undo.
+    HunkUpdated "hunk.updated" HunksInfo, logged;
     /// A tool changed a file.
     FileEdited "file.edited" FilePath, logged;
     /// A file changed, in a checkout that is watched. A directory: so many files changed below it that they are not reported one by one.
@@ -239,6 +242,16 @@ properties! {
         session_id: SessionId,
         /// The whole list.
         todos: Vec<Todo>,
+    }
+    /// The hunks of a file.
+    HunksInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The absolute path.
+        path: String,
+        /// All hunks of the file, from its top.
+        hunks: Vec<Hunk>,
     }
     /// What happened to a file.
     FileChangedInfo {

@@ -28,6 +28,10 @@ params! {
         /// In which form; default: `auto`.
         #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
         form: Option<FileForm>,
+        /// At which revision: `HEAD`, or the id of a message of the session `sessionID`, before whose changes the text is
+        /// returned. Never a patch. Default: as it is now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
         /// The first line to read, from 1. With `offset` or `limit` the answer is those lines as they are, never a patch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offset: Option<u64>,

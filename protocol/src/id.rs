@@ -111,6 +111,8 @@ ids! {
     MessageId "msg";
     /// A part of a message.
     PartId "prt";
+    /// A hunk of what a session changed.
+    HunkId "hnk";
     /// A permission question.
     PermissionId "per";
     /// A question of the model to the user.

@@ -35,6 +35,7 @@ pub mod event;
 pub mod export;
 pub mod file;
 pub mod find;
+pub mod hunk;
 pub mod listen;
 pub mod message;
 pub mod part;

@@ -85,6 +85,12 @@ macro_rules! for_each_method {
             call SessionUnrevert = "session.unrevert" (revert::SessionUnrevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/unrevert", retry never;
             /// Returns what the session, or one message with its answers, has changed in files.
             call SessionDiff = "session.diff" (revert::SessionDiffParams) -> Vec<revert::FileDiff>, - "", retry read;
+            /// Lists what the session changed, hunk by hunk, with what the user decided about it.
+            call HunkList = "hunk.list" (hunk::HunkListParams) -> Vec<hunk::Hunk>, - "", retry read;
+            /// Marks hunks as kept, by hunk, file or session; returns those that changed.
+            call HunkKeep = "hunk.keep" (hunk::HunkKeepParams) -> Vec<hunk::Hunk>, - "", retry read;
+            /// Gives hunks their text from before, by hunk, file or session; returns those that changed.
+            call HunkUndo = "hunk.undo" (hunk::HunkUndoParams) -> Vec<hunk::Hunk>, - "", retry never;
             /// Returns the task list of a session.
             call SessionTodo = "session.todo" (export::SessionTodoParams) -> Vec<todo::Todo>, - "", retry read;
             /// Returns the status of every session that is not idle.
@@ -217,7 +223,7 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, queue,
+    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, hunk, listen, message, permission, project, provider, queue,
     revert, session, symbol, text, todo, tool,
 };
 

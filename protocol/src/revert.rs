@@ -92,6 +92,12 @@ params! {
 pub struct FileDiff {
     /// The absolute path.
     pub path: String,
+    /// The text before; absent if there was no file, and where `patch` is empty for want of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// The text after; absent if there is no file any more, and where `patch` is empty for want of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more.
     #[schemars(extend("x-long" = true))]
     pub patch: String,

@@ -158,7 +158,7 @@ impl From<session::Error> for Error {
             E::Recording(_) => Error::new(ErrorKind::InvalidState, text),
             E::TooLarge { what, limit } => Error::too_large(&what, limit),
             E::Busy => Error::busy(text),
-            E::UnknownPart(_) => Error::new(ErrorKind::NotFound, text),
+            E::UnknownPart(_) | E::UnknownHunk(_) => Error::new(ErrorKind::NotFound, text),
             E::State(_) => Error::invalid_state(text),
             E::Files(files) => Error::conflict(text)
                 .with(|data| data.files = Some(files))

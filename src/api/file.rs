@@ -4,22 +4,26 @@ use std::path::Path;
 
 use base64::Engine as _;
 use polytree_protocol::{
-    file::{File, FileContent, FileContentType, FileEncoding, FileForm, FileNode, FileNodeType, FileStatus},
+    file::{File, FileContent, FileContentType, FileEncoding, FileForm, FileNode, FileNodeType, FileReadParams, FileStatus},
+    id::MessageId,
     methods::{FileList, FileRead, FileStatusGet},
 };
 
 use super::select;
 use crate::{
     file::{
+        self,
         list::{self, Entry},
         read::{self, Body, Content, Form},
         status::{self, Change, ChangeKind},
         text_file::Encoding,
     },
+    project::Instance,
     rpc::{
         error::Error,
         handler::{Context, Handler},
     },
+    session::Before,
 };
 
 impl Handler for FileList {
@@ -39,10 +43,32 @@ impl Handler for FileRead {
             (_, first, limit) => Form::Lines { first: first.unwrap_or(1), limit: limit.unwrap_or(u64::MAX) },
         };
         let instance = select::instance_or_session(&context, &params, params.session_id.as_ref()).await?;
+        if let Some(at) = &params.at {
+            return Ok(file_content(revision(&context, &params, &instance, at, form).await?));
+        }
         let content = read::read(&instance.checkout, &context.daemon.overlay, &params.path, form).await?;
         let recent = context.daemon.finder.recent(&instance.project.id);
         recent.note(instance.worktree(), &instance.directory().join(&params.path));
         Ok(file_content(content))
+    }
+}
+
+/// The file at `HEAD`, or before the changes of a message.
+async fn revision(context: &Context, params: &FileReadParams, instance: &Instance, at: &str, form: Form) -> Result<Content, Error> {
+    let form = if form == Form::Patch { Form::Whole } else { form };
+    if at == "HEAD" {
+        return Ok(read::at_head(&instance.checkout, &params.path, form).await?);
+    }
+    let message = MessageId::parse(at).map_err(|_| Error::invalid_params("`at` must be `HEAD` or the id of a message"))?;
+    let Some(session) = &params.session_id else {
+        return Err(Error::invalid_params("`at` with the id of a message needs the `sessionID` of its session"));
+    };
+    let session = select::session(context, params, session).await?;
+    let real = read::resolve(&instance.checkout, &params.path).await?;
+    match context.daemon.sessions.text_before(&session, message, &real).await? {
+        Before::Content(bytes) => Ok(read::of_bytes(&real, &params.path, &bytes, form)?),
+        Before::Absent => Err(file::Error::NotFound(format!("{} before that message", params.path)).into()),
+        Before::Unchanged => Ok(read::read(&instance.checkout, &context.daemon.overlay, &params.path, form).await?),
     }
 }
 
@@ -52,7 +78,7 @@ impl Handler for FileStatusGet {
         if instance.location.git().is_none() {
             return Ok(Vec::new());
         }
-        Ok(status::status(instance.directory()).await?.into_iter().map(file).collect())
+        Ok(status::status(instance.directory()).await?.into_iter().map(shown).collect())
     }
 }
 
@@ -103,7 +129,7 @@ fn charset(encoding: Encoding) -> Option<String> {
     }
 }
 
-fn file(change: Change) -> File {
+fn shown(change: Change) -> File {
     let path = |path: &Path| path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
     let (status, from) = match &change.kind {
         ChangeKind::Added => (FileStatus::Added, None),

@@ -1,14 +1,17 @@
 //! Reads a file for clients: text as it is, anything else as bytes; a range of lines of a file of any size; and a patch
 //! if it differs from the last commit. Unsaved text of an editor takes precedence over the file on disk.
 
-use std::{fs::Metadata, io::Read as _, sync::Arc};
+use std::{ffi::OsString, fs::Metadata, io::Read as _, sync::Arc};
 
 use super::{
     Error, client_path, head_patch, media_type, open,
     text_file::{Encoding, TextFile, is_binary},
 };
 use crate::{
-    git::Checkout,
+    git::{
+        Checkout,
+        program::{Answer, Git},
+    },
     overlay::{Overlay, Policy},
     stdx::{paths::AbsPath, tasks::Tasks},
 };
@@ -17,6 +20,8 @@ use crate::{
 const MAX_BYTES: usize = 10 << 20;
 /// The size limit of a patch, in bytes: a larger one would not fit into a message.
 const MAX_PATCH_BYTES: usize = 14 << 20;
+/// By so many bytes the kind of a file is known.
+const HEAD_BYTES: usize = 8192;
 /// How often reading is tried for a file that changes while git reads it.
 const MAX_ATTEMPTS: usize = 3;
 
@@ -105,6 +110,43 @@ pub async fn read(checkout: &Checkout, overlay: &Overlay, given: &str, form: For
     Err(Error::Changed(given.to_owned()))
 }
 
+/// The real path of a client's path.
+///
+/// # Errors
+/// When it is not a valid path, or is outside the worktree.
+pub async fn resolve(checkout: &Checkout, given: &str) -> Result<AbsPath, Error> {
+    if given.is_empty() {
+        return Err(Error::Path("`path` is empty"));
+    }
+    let (at, given) = (checkout.clone(), given.to_owned());
+    Tasks::spawn_blocking(move || client_path::resolve(&at, &given)).await?
+}
+
+/// A file as the last commit has it.
+///
+/// # Errors
+/// When the commit does not contain it, or git fails.
+pub async fn at_head(checkout: &Checkout, given: &str, form: Form) -> Result<Content, Error> {
+    let real = resolve(checkout, given).await?;
+    let missing = || Error::NotFound(format!("{given} in HEAD"));
+    let git = Git::in_work_tree(&checkout.worktree).await?.ok_or_else(missing)?;
+    let relative = real.as_path().strip_prefix(&checkout.worktree).map_err(|_| missing())?;
+    let mut name = OsString::from("HEAD:");
+    name.push(relative);
+    match git.ask(&[OsString::from("cat-file"), OsString::from("blob"), name]).await? {
+        Answer::Yes(bytes) => of_bytes(&real, given, &bytes, form),
+        Answer::No | Answer::Failed(_) => Err(missing()),
+    }
+}
+
+/// A file with this content.
+///
+/// # Errors
+/// When it is too large.
+pub fn of_bytes(real: &AbsPath, given: &str, bytes: &[u8], form: Form) -> Result<Content, Error> {
+    decode(real, given, &bytes[..bytes.len().min(HEAD_BYTES)], bytes, form)
+}
+
 /// A value that differs after a change of the file.
 fn stamp(metadata: &Metadata) -> impl PartialEq {
     #[cfg(unix)]
@@ -142,12 +184,17 @@ fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> R
         open::regular(real).map_err(|error| dangling(real, given).unwrap_or_else(|| Error::opening(given, error)))?;
     let failed = |error| Error::io(given, error);
     let mut head = Vec::new();
-    file.by_ref().take(8192).read_to_end(&mut head).map_err(failed)?;
-    let encoding = Encoding::by_mark(&head);
+    file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(failed)?;
+    Ok((decode(real, given, &head, head.as_slice().chain(file), form)?, Some(metadata)))
+}
+
+/// The content of a file. `head` is the beginning of `all`.
+fn decode(real: &AbsPath, given: &str, head: &[u8], all: impl std::io::Read, form: Form) -> Result<Content, Error> {
+    let failed = |error| Error::io(given, error);
+    let encoding = Encoding::by_mark(head);
     let is_wide = matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be);
-    let all = head.as_slice().chain(file);
     let window = match form {
-        Form::Lines { first, limit } if !is_wide && !is_binary(&head) => window(all, first, limit).map_err(failed)?,
+        Form::Lines { first, limit } if !is_wide && !is_binary(head) => window(all, first, limit).map_err(failed)?,
         _ => {
             let mut bytes = Vec::new();
             all.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -157,18 +204,18 @@ fn load(real: &AbsPath, given: &str, unsaved: Option<Arc<str>>, form: Form) -> R
     let window = window.within(given)?;
     let Some((mut text, encoding, is_lossy)) = text_of(&window.bytes) else {
         let guess = || mime_guess::from_path(real.as_path()).first_or_octet_stream().to_string();
-        let mime = media_type::of_head(&head).map_or_else(guess, str::to_owned);
+        let mime = media_type::of_head(head).map_or_else(guess, str::to_owned);
         let body = Body::Bytes { bytes: window.bytes.clone(), mime };
-        return Ok((content(body, Encoding::Utf8, &window), Some(metadata)));
+        return Ok(content(body, Encoding::Utf8, &window));
     };
     if let Form::Lines { first, limit } = form
         && is_wide
     {
         let lines = self::window(text.as_bytes(), first, limit).map_err(failed)?;
         text = String::from_utf8_lossy(&lines.bytes).into_owned();
-        return Ok((Content { is_lossy, more: lines.more, ..content(Body::Text { text, mime: None }, encoding, &window) }, Some(metadata)));
+        return Ok(Content { is_lossy, more: lines.more, ..content(Body::Text { text, mime: None }, encoding, &window) });
     }
-    Ok((Content { is_lossy, ..content(Body::Text { text, mime: text_mime(real) }, encoding, &window) }, Some(metadata)))
+    Ok(Content { is_lossy, ..content(Body::Text { text, mime: text_mime(real) }, encoding, &window) })
 }
 
 fn content(body: Body, encoding: Encoding, window: &Window) -> Content {

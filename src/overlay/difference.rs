@@ -1,6 +1,9 @@
 //! The edits that turn one text into another: replacements of whole lines, in UTF-16 positions. Pure.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use memchr::memchr2;
 use polytree_protocol::buffer::{TextChange, TextPosition, TextRange};
@@ -10,34 +13,38 @@ use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 /// but no longer minimal.
 const DIFF_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The edits that turn `old` into `new`, from the last position to the first: applied in sequence or all at once, the
-/// result is the same.
-pub fn difference(old: &str, new: &str) -> Vec<TextChange> {
-    let (before, after) = (lines(old), lines(new));
-    let mut edits: Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> = Vec::new();
-    for operation in capture_diff_slices_deadline(Algorithm::Myers, &before, &after, Some(Instant::now() + DIFF_TIMEOUT)) {
+/// The line ranges in which two texts differ: between two of them there is always a common line.
+pub fn regions(before: &[&str], after: &[&str]) -> Vec<(Range<usize>, Range<usize>)> {
+    let mut regions: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+    for operation in capture_diff_slices_deadline(Algorithm::Myers, before, after, Some(Instant::now() + DIFF_TIMEOUT)) {
         if matches!(operation, DiffOp::Equal { .. }) {
             continue;
         }
         let (from, to) = (operation.old_range(), operation.new_range());
-        match edits.last_mut() {
-            // Adjacent operations are merged: between two edits there is always an unchanged line.
+        match regions.last_mut() {
             Some((last_from, last_to)) if last_from.end == from.start && last_to.end == to.start => {
                 last_from.end = from.end;
                 last_to.end = to.end;
             }
-            _ => edits.push((from, to)),
+            _ => regions.push((from, to)),
         }
     }
-    let edit = |(from, to): &(std::ops::Range<usize>, std::ops::Range<usize>)| TextChange {
+    regions
+}
+
+/// The edits that turn `old` into `new`, from the last position to the first: applied in sequence or all at once, the
+/// result is the same.
+pub fn difference(old: &str, new: &str) -> Vec<TextChange> {
+    let (before, after) = (lines(old), lines(new));
+    let edit = |(from, to): &(Range<usize>, Range<usize>)| TextChange {
         range: Some(TextRange { start: position(&before, from.start), end: position(&before, from.end) }),
         text: after[to.clone()].concat(),
     };
-    edits.iter().rev().map(edit).collect()
+    regions(&before, &after).iter().rev().map(edit).collect()
 }
 
 /// The lines with their terminators. A text that ends with a line break has no empty line after it.
-fn lines(text: &str) -> Vec<&str> {
+pub fn lines(text: &str) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = memchr2(b'\n', b'\r', rest.as_bytes()) {
@@ -52,7 +59,7 @@ fn lines(text: &str) -> Vec<&str> {
 }
 
 /// The position before a line, or after the last one.
-fn position(lines: &[&str], index: usize) -> TextPosition {
+pub fn position(lines: &[&str], index: usize) -> TextPosition {
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     match index.checked_sub(1).and_then(|last| lines.get(last)) {
         // There is no line below one without a terminator.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 pub use self::{
     apply::apply,
-    difference::difference,
+    difference::{difference, lines, position, regions},
     document::{CONNECTION_LIMIT, Document, Error, TEXT_LIMIT},
     edits::{Applied, Delivery, Editor, NotApplied, Reply},
 };

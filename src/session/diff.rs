@@ -11,7 +11,7 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::{Error, Sessions};
+use super::{Error, Sessions, shared::Shared};
 use crate::{
     snapshot::{Snapshots, State},
     stdx::{paths::AbsPath, tasks::Tasks, text::unified_diff},
@@ -33,13 +33,7 @@ impl Sessions {
     /// [`Error::UnknownMessage`], [`Error::TooLarge`].
     pub async fn diff(&self, session: &Session, message: Option<MessageId>) -> Result<Vec<FileDiff>, Error> {
         let shared = &self.shared;
-        let messages = match shared.store.messages(session.id.clone(), None, None, MAX_BYTES).await? {
-            Messages::Found(messages) => messages,
-            Messages::TooLarge => {
-                return Err(Error::TooLarge { what: "the conversation is too long for its diffs".into(), limit: MAX_BYTES });
-            }
-            Messages::NoSession | Messages::NoMessage => return Err(Error::UnknownSession(session.id.clone())),
-        };
+        let messages = self.all(session).await?;
         if let Some(message) = &message
             && !messages.iter().any(|other| other.info.id() == message)
         {
@@ -49,7 +43,7 @@ impl Sessions {
         let is_gone = |part: &Part| gone.as_ref().is_some_and(|gone| gone.all_parts().any(|other| other.id() == part.id()));
         let messages = in_order(messages).into_iter().filter(|other| message.as_ref().is_none_or(|message| belongs(other, message)));
         let parts = messages.flat_map(|message| message.parts).filter(|part| !is_gone(part));
-        let root = self.root(session).await?;
+        let root = root(shared, session).await?;
         let mut files: BTreeMap<AbsPath, (State, State)> = BTreeMap::new();
         for part in parts {
             let Part::Patch(patch) = part else { continue };
@@ -62,7 +56,7 @@ impl Sessions {
         let (mut diffs, mut bytes) = (Vec::new(), 0);
         for (path, (before, after)) in files.into_iter().filter(|(_, (before, after))| !before.is_same(after)) {
             let diff = diff(&shared.snapshots, path, &before, &after).await;
-            bytes += diff.patch.len();
+            bytes += diff.patch.len() + [&diff.before, &diff.after].into_iter().flatten().map(String::len).sum::<usize>();
             if bytes > MAX_DIFFS {
                 let what = "these diffs are too long for one answer; ask for those of one message".into();
                 return Err(Error::TooLarge { what, limit: MAX_DIFFS as u64 });
@@ -71,17 +65,66 @@ impl Sessions {
         }
         Ok(diffs)
     }
+}
 
-    /// The top of the session's checkout, also if it is gone.
-    async fn root(&self, session: &Session) -> Result<AbsPath, Error> {
-        let gone = || Error::DirectoryGone(session.directory.clone());
-        let place = self.shared.store.place(session.id.clone()).await?.ok_or_else(|| Error::UnknownSession(session.id.clone()))?;
-        let mut root = AbsPath::new(&session.directory).ok_or_else(gone)?;
-        for _ in place.path.split('/').filter(|name| !name.is_empty()) {
-            root = root.parent().ok_or_else(gone)?;
+/// A file before a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Before {
+    /// As it is now: the session has not changed it from the message on.
+    Unchanged,
+    /// There was none.
+    Absent,
+    Content(Vec<u8>),
+}
+
+impl Sessions {
+    /// A file as it was before the session changed it in this message or after it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownMessage`], [`Error::TooLarge`], and when its content was not stored.
+    pub async fn text_before(&self, session: &Session, message: MessageId, path: &AbsPath) -> Result<Before, Error> {
+        let shared = &self.shared;
+        let messages = in_order(self.all(session).await?);
+        let first = messages.iter().position(|other| *other.info.id() == message);
+        let first = first.ok_or_else(|| Error::UnknownMessage(message.clone()))?;
+        let gone = session.revert.as_ref().and_then(|revert| undone(messages.clone(), &revert.message_id, revert.part_id.as_ref()));
+        let is_gone = |part: &Part| gone.as_ref().is_some_and(|gone| gone.all_parts().any(|other| other.id() == part.id()));
+        let root = root(shared, session).await?;
+        for part in messages[first..].iter().flat_map(|message| &message.parts).filter(|part| !is_gone(part)) {
+            let Part::Patch(patch) = part else { continue };
+            let Ok(id) = patch.hash.parse() else { continue };
+            let changes = shared.snapshots.changes(&root, id).await.into_iter().flat_map(|set| set.changes);
+            let Some(change) = changes.into_iter().find(|change| change.path == *path) else { continue };
+            let Some((id, _)) = change.before.content() else {
+                return match change.before {
+                    State::Unknown { reason } => Err(Error::State(format!("the text of {path} was not stored: {reason}"))),
+                    _ => Ok(Before::Absent),
+                };
+            };
+            let content = shared.snapshots.content(id).await;
+            return content.map(Before::Content).ok_or_else(|| Error::State(format!("the text of {path} is not stored any more")));
         }
-        Ok(root)
+        Ok(Before::Unchanged)
     }
+
+    async fn all(&self, session: &Session) -> Result<Vec<MessageWithParts>, Error> {
+        match self.shared.store.messages(session.id.clone(), None, None, MAX_BYTES).await? {
+            Messages::Found(messages) => Ok(messages),
+            Messages::TooLarge => Err(Error::TooLarge { what: "the conversation is too long for its diffs".into(), limit: MAX_BYTES }),
+            Messages::NoSession | Messages::NoMessage => Err(Error::UnknownSession(session.id.clone())),
+        }
+    }
+}
+
+/// The top of the session's checkout, also if it is gone.
+pub(super) async fn root(shared: &Shared, session: &Session) -> Result<AbsPath, Error> {
+    let gone = || Error::DirectoryGone(session.directory.clone());
+    let place = shared.store.place(session.id.clone()).await?.ok_or_else(|| Error::UnknownSession(session.id.clone()))?;
+    let mut root = AbsPath::new(&session.directory).ok_or_else(gone)?;
+    for _ in place.path.split('/').filter(|name| !name.is_empty()) {
+        root = root.parent().ok_or_else(gone)?;
+    }
+    Ok(root)
 }
 
 /// Whether the message is this one or answers it.
@@ -97,13 +140,16 @@ async fn diff(snapshots: &Snapshots, path: AbsPath, before: &State, after: &Stat
     };
     let texts = (text(snapshots, before).await, text(snapshots, after).await);
     let path = path.to_string();
-    let (Some(before), Some(after)) = texts else { return FileDiff { path, patch: String::new(), added: 0, removed: 0, status } };
-    let name = path.clone();
-    let patch = Tasks::spawn_blocking(move || unified_diff(&name, &before, &after)).await.unwrap_or_default();
+    let (Some(old), Some(new)) = texts else {
+        return FileDiff { path, before: None, after: None, patch: String::new(), added: 0, removed: 0, status };
+    };
+    let (name, texts) = (path.clone(), (old.clone(), new.clone()));
+    let patch = Tasks::spawn_blocking(move || unified_diff(&name, &texts.0, &texts.1)).await.unwrap_or_default();
+    let (before, after) = (Some(old).filter(|_| *before != State::Absent), Some(new).filter(|_| *after != State::Absent));
     // The first two lines are the header.
     let count = |sign: char| patch.lines().skip(2).filter(|line| line.starts_with(sign)).count() as u64;
     let (added, removed) = (count('+'), count('-'));
-    FileDiff { path, patch, added, removed, status }
+    FileDiff { path, before, after, patch, added, removed, status }
 }
 
 /// The text of a state; of a file that is not there an empty one.

@@ -1,7 +1,7 @@
 //! How a call on a session fails. A failing model is not among these: that is written on the message.
 
 use polytree_protocol::{
-    id::{MessageId, PartId, SessionId},
+    id::{HunkId, MessageId, PartId, SessionId},
     revert::RevertedFile,
 };
 
@@ -47,6 +47,8 @@ pub enum Error {
     Busy,
     #[error("there is no part {0} in this message")]
     UnknownPart(PartId),
+    #[error("there is no hunk {0} in this session any more; list the hunks again")]
+    UnknownHunk(HunkId),
     /// Not possible in the present state.
     #[error("{0}")]
     State(String),

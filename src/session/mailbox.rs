@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use polytree_protocol::{
+    hunk::Hunk,
     id::{MessageId, PartId},
     session::Session,
 };
 use tokio::sync::oneshot;
 
-use super::{Error, Workspace};
+use super::{Error, Workspace, review::Decision};
 use crate::{
     store::{NewPrompt, QueueChange, QueueChanged},
     tool::context::Environment,
@@ -65,6 +66,11 @@ pub(super) enum Command {
     Undo {
         undo: Box<Undo>,
         reply: oneshot::Sender<Result<Session, Error>>,
+    },
+    /// Keep or undo hunks.
+    Decide {
+        decision: Box<Decision>,
+        reply: oneshot::Sender<Result<Vec<Hunk>, Error>>,
     },
     Abort {
         reply: oneshot::Sender<Result<bool, Error>>,

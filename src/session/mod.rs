@@ -13,6 +13,7 @@ mod progress;
 mod queue;
 mod recover;
 mod revert;
+mod review;
 mod sampling;
 mod sessions;
 mod shared;
@@ -25,6 +26,7 @@ mod workspace;
 
 pub(crate) use activity::Load;
 pub(crate) use copy::NewCopy;
+pub(crate) use diff::Before;
 pub(crate) use error::{Error, MAX_QUEUED};
 pub(crate) use mailbox::TurnEnd;
 pub(crate) use sessions::{NewSession, Sessions};

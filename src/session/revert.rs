@@ -11,7 +11,7 @@ use polytree_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Workspace, mailbox::Undo, shared::Shared};
+use super::{Error, Workspace, mailbox::Undo, review, shared::Shared};
 use crate::{
     snapshot::{self, Action, ChangeSet, Done, FilePlan, Recovered, Request, Uncovered},
     stdx::paths::AbsPath,
@@ -74,7 +74,15 @@ pub(super) async fn run(shared: &Shared, id: &SessionId, undo: Undo) -> Result<S
 
 /// Stores the outcomes of reverts that an earlier daemon has begun; their files are written first.
 pub(super) async fn recover(shared: &Shared) {
-    for Recovered { label, done, journal } in shared.snapshots.recover().await {
+    for recovered in shared.snapshots.recover().await {
+        if let Ok(label) = serde_json::from_value(recovered.label.clone()) {
+            // The next start tries again where this fails.
+            if let Err(error) = review::recover(shared, label, recovered).await {
+                tracing::warn!(%error, "the outcome of an interrupted review cannot be stored");
+            }
+            continue;
+        }
+        let Recovered { label, done, journal } = recovered;
         let label = match serde_json::from_value::<Label>(label) {
             Ok(label) => label,
             Err(error) => {
@@ -209,10 +217,17 @@ async fn store(shared: &Shared, label: Label, done: Done) -> Result<Option<Sessi
         }
     };
     let unit = Unit::new(&Scope::of(&session)).session(SessionChange { revert: Some(change), ..SessionChange::default() });
+    let paths: Vec<String> = done.files.iter().filter(|file| file.is_change()).map(|file| file.path.to_string()).collect();
     let edited = |file: &FilePlan| EventPayload::FileEdited(FilePath { path: file.path.to_string() });
     let changed = done.files.iter().filter(|file| file.is_change());
     shared.store.commit(changed.fold(unit, |unit, file| unit.event(edited(file)))).await?;
-    Ok(shared.store.session(session.id).await?.0)
+    let session = shared.store.session(session.id).await?.0;
+    if let Some(session) = &session
+        && let Err(error) = review::tell(shared, session, &paths).await
+    {
+        tracing::warn!(%error, "the hunks of files cannot be announced");
+    }
+    Ok(session)
 }
 
 /// One change set of two reverts, the earlier one first.
@@ -244,7 +259,7 @@ fn filled(marker: SessionRevert, files: &[FilePlan], uncovered: &[Uncovered]) ->
     SessionRevert { files: listed, uncovered: paths, ..marker }
 }
 
-fn wire(file: &FilePlan) -> RevertedFile {
+pub(super) fn wire(file: &FilePlan) -> RevertedFile {
     let action = match file.action {
         Action::Restore => RevertAction::Restore,
         Action::Create => RevertAction::Create,

@@ -1,7 +1,10 @@
 //! What the task of a session is asked: to take a prompt, to abort, to delete the session.
 
+use std::sync::Arc;
+
 use polytree_protocol::{
-    id::{MessageId, PartId, SessionId},
+    hunk::{Hunk, HunkState},
+    id::{HunkId, MessageId, PartId, SessionId},
     message::{PromptState, UserMessage},
     part::Created,
     session::{Session, SessionPromptParams, SessionStatus},
@@ -9,8 +12,9 @@ use polytree_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
-    Error, Sessions, ids, input,
+    Error, Sessions, Workspace, ids, input,
     mailbox::{Command, Prepared, TurnEnd, Undo},
+    review::Decision,
     sampling, task, turn,
 };
 use crate::{
@@ -137,14 +141,36 @@ impl Sessions {
         environment: &Environment,
     ) -> Result<Session, Error> {
         let _busy = self.enter()?;
-        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
-            return Err(Error::DirectoryGone(session.directory.clone()));
-        };
-        let workspace = self.shared.workspaces.open(&directory, environment).await?;
+        let workspace = self.workspace(session, environment).await?;
         let (reply, answer) = oneshot::channel();
         let undo = Box::new(Undo { to, preview, partial, workspace });
         task::send(&self.shared, &session.id, Command::Undo { undo, reply })?;
         answer.await.map_err(|_| Error::Closing)?
+    }
+
+    /// Keeps or undoes hunks: this one, the open ones of this file, or all open ones. Returns those that changed.
+    pub async fn decide(
+        &self,
+        session: &Session,
+        state: HunkState,
+        hunk: Option<HunkId>,
+        path: Option<String>,
+        partial: bool,
+        environment: &Environment,
+    ) -> Result<Vec<Hunk>, Error> {
+        let _busy = self.enter()?;
+        let workspace = self.workspace(session, environment).await?;
+        let (reply, answer) = oneshot::channel();
+        let decision = Box::new(Decision { state, hunk, path, partial, workspace });
+        task::send(&self.shared, &session.id, Command::Decide { decision, reply })?;
+        answer.await.map_err(|_| Error::Closing)?
+    }
+
+    async fn workspace(&self, session: &Session, environment: &Environment) -> Result<Arc<Workspace>, Error> {
+        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+            return Err(Error::DirectoryGone(session.directory.clone()));
+        };
+        self.shared.workspaces.open(&directory, environment).await
     }
 
     /// Resumes a turn whose question was answered while no task of this daemon waited for it.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use polytree_protocol::{
+    hunk::Hunk,
     id::{MessageId, SessionId},
     message::{Message, MessageWithParts, PromptState},
     session::{Session, SessionStatus},
@@ -27,6 +28,7 @@ use super::{
     error::MAX_QUEUED,
     mailbox::{Accepted, Command, Prepared, TurnEnd, Undo},
     revert,
+    review::{self, Decision},
     shared::Shared,
     turn::{self, Fresh, Open, Outcome, Start, Steering},
 };
@@ -139,6 +141,10 @@ impl SessionTask {
             }
             Command::Undo { undo, reply } => {
                 let result = self.undo(*undo).await;
+                let _ = reply.send(result);
+            }
+            Command::Decide { decision, reply } => {
+                let result = self.decide(*decision).await;
                 let _ = reply.send(result);
             }
             Command::Abort { reply } => self.abort(reply).await,
@@ -274,6 +280,14 @@ impl SessionTask {
         }
         self.settle().await?;
         revert::run(&self.shared, &self.id, undo).await
+    }
+
+    async fn decide(&mut self, decision: Decision) -> Result<Vec<Hunk>, Error> {
+        let is_busy = self.current.is_some() || !self.queue.is_empty();
+        if !is_busy {
+            self.settle().await?;
+        }
+        review::run(&self.shared, &self.id, decision, is_busy).await
     }
 
     fn start_turn(&mut self, message_id: MessageId, environment: Environment, fresh: Option<Fresh>, open: Option<Open>) {

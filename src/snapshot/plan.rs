@@ -227,7 +227,7 @@ pub fn missing_directories(path: &AbsPath) -> u32 {
 }
 
 /// The state of a file that is open in an editor.
-fn of_text(document: &Document, disk: &Seen) -> Seen {
+pub fn of_text(document: &Document, disk: &Seen) -> Seen {
     let mode = match &disk.state {
         State::File { mode, .. } => *mode,
         _ => Mode::of_git(false),

@@ -189,8 +189,30 @@ impl Snapshots {
 
     /// The content of an object; `None` if it was pruned.
     pub async fn content(&self, id: Id) -> Option<Vec<u8>> {
+        self.with_objects(move |objects| objects.read(id)).await.ok()?
+    }
+
+    /// Does something with the stored objects, on a thread that may block.
+    ///
+    /// # Errors
+    /// When the daemon shuts down.
+    pub async fn with_objects<T: Send + 'static>(&self, work: impl FnOnce(&Objects) -> T + Send + 'static) -> io::Result<T> {
         let objects = Arc::clone(&self.objects);
-        Tasks::spawn_blocking(move || objects.read(id)).await.ok()?
+        Tasks::spawn_blocking(move || work(&objects)).await.map_err(io::Error::other)
+    }
+
+    /// The state and the content of a file, as an editor that has it open holds it, otherwise from disk.
+    pub async fn now(&self, path: &AbsPath, policy: Policy) -> (State, Option<Vec<u8>>) {
+        let document = match self.overlay.wait_for_text(path, policy.timeout).await {
+            Ok(document) => document,
+            Err(TextUnknown) => return (State::unknown("it is open in an editor whose text is not known yet"), None),
+        };
+        let path = path.clone();
+        let seen = Tasks::spawn_blocking(move || {
+            let seen = look::look(&path, MAX_BYTES);
+            document.map_or(seen.clone(), |document| plan::of_text(&document, &seen))
+        });
+        seen.await.map_or_else(|error| (State::unknown(error.to_string()), None), |seen| (seen.state, seen.content))
     }
 
     /// What reverting these change sets would do. Changes no file.

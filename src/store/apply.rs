@@ -38,6 +38,7 @@ impl Transaction<'_> {
                     self.rows.set_todos(&session_id, &todos)?;
                     self.emit(&scope, &EventPayload::TodoUpdated(TodoInfo { session_id, todos }))?;
                 }
+                Change::Review(data) => self.rows.insert_review(&scope.session(), &data)?,
                 Change::Withdraw(outcome) => self.withdraw(&scope.session(), outcome, |_| true)?,
                 Change::Event(payload) => drop(self.emit(&scope, &payload)?),
             }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use polytree_protocol::{
     id::{GrantId, MessageId, PartId, PermissionId, ProjectId, SessionId},
     message::{Message, MessageWithParts},
-    part::Part,
+    part::{Part, PatchPart},
     permission::{Grant, Permission, PermissionOutcome},
     project::{ProjectTime, Vcs},
     session::{Session, SessionScope},
@@ -22,7 +22,7 @@ use crate::stdx::{paths::AbsPath, time::Moment};
 type Result<T> = std::result::Result<T, Error>;
 
 /// All stored data. Methods with `&self` read, those with `&mut self` write: a reader gets a shared reference.
-pub trait Rows: Sessions + Messages + Prompts + Todos + Questions + Projects + Events {
+pub trait Rows: Sessions + Messages + Prompts + Todos + Reviews + Questions + Projects + Events {
     /// Adds a step to run after the commit, in commit order, on the thread that commits: it must be quick. It is
     /// dropped if the transaction is rolled back.
     fn after_commit(&mut self, step: Box<dyn FnOnce() + Send>);
@@ -139,6 +139,26 @@ pub trait Todos {
     fn todos(&self, session: &SessionId) -> Result<Vec<Todo>>;
     /// Replaces the task list of a session.
     fn set_todos(&mut self, session: &SessionId, todos: &[Todo]) -> Result<()>;
+}
+
+/// A decision of the user about changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// The prompt with which the model was told.
+    pub told: Option<MessageId>,
+    /// The decision, as JSON.
+    pub data: String,
+}
+
+/// What sessions changed in files, and what the user decided about it.
+pub trait Reviews {
+    /// The parts that say what a session changed, in the order in which they were stored.
+    fn patches(&self, session: &SessionId) -> Result<Vec<PatchPart>>;
+    /// The decisions in order.
+    fn reviews(&self, session: &SessionId) -> Result<Vec<Review>>;
+    fn insert_review(&mut self, session: &SessionId, data: &str) -> Result<()>;
+    /// The model is told of the decisions with this prompt, as far as it was not told.
+    fn tell_reviews(&mut self, session: &SessionId, prompt: &MessageId) -> Result<()>;
 }
 
 #[derive(Debug, Clone)]

@@ -31,6 +31,7 @@ pub(super) enum Change {
     Delta(PartDelta),
     Session(SessionChange),
     Todos(Vec<Todo>),
+    Review(String),
     Withdraw(PermissionOutcome),
     Event(EventPayload),
 }
@@ -99,6 +100,11 @@ impl Unit {
     /// Replaces the session's task list.
     pub fn todos(self, todos: Vec<Todo>) -> Self {
         self.with(Change::Todos(todos))
+    }
+
+    /// Adds a decision of the user about changes, as JSON.
+    pub fn review(self, data: String) -> Self {
+        self.with(Change::Review(data))
     }
 
     /// Withdraws the session's open questions.

@@ -27,6 +27,7 @@ mod find;
 mod full;
 mod guarded;
 mod hung;
+mod hunks;
 mod keys;
 mod life;
 mod limits;

@@ -13,28 +13,29 @@ use super::support::{
 
 const OLD: &str = "one\ntwo\nthree\n";
 
-struct World {
-    fixture: Fixture,
-    client: Client,
-    session: String,
+/// A session in a repository, a linked worktree, or a plain directory.
+pub struct World {
+    pub fixture: Fixture,
+    pub client: Client,
+    pub session: String,
     directory: &'static str,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let fixture = Fixture::new().await;
         let client = Client::start(&fixture);
         Self::in_session(fixture, client, "repo").await
     }
 
-    async fn in_session(fixture: Fixture, mut client: Client, directory: &'static str) -> Self {
+    pub async fn in_session(fixture: Fixture, mut client: Client, directory: &'static str) -> Self {
         let created = client.call("session.create", json!({ "directory": fixture.path(directory), "mode": "all" })).await;
         let session = created["id"].as_str().unwrap().to_owned();
         Self { fixture, client, session, directory }
     }
 
     /// A turn in which the model makes these calls, one in each answer.
-    async fn turn(&mut self, prompt: &str, calls: &[(&str, Value)]) -> Value {
+    pub async fn turn(&mut self, prompt: &str, calls: &[(&str, Value)]) -> Value {
         for (tool, input) in calls {
             let id = format!("call_{}", ulid::Ulid::generate());
             self.fixture.models.push(Answer::openai_calls(&[(&id, tool, input.clone())]));
@@ -44,50 +45,50 @@ impl World {
     }
 
     /// A turn that changes a line of `a.txt`.
-    async fn edit(&mut self, old: &str, new: &str) {
+    pub async fn edit(&mut self, old: &str, new: &str) {
         let edit = json!({ "filePath": "a.txt", "oldString": old, "newString": new });
         self.turn("edit", &[("read", json!({ "filePath": "a.txt" })), ("edit", edit)]).await;
     }
 
-    async fn messages(&mut self) -> Vec<Value> {
+    pub async fn messages(&mut self) -> Vec<Value> {
         self.client.call("session.messages", json!({ "sessionID": self.session })).await.as_array().unwrap().clone()
     }
 
     /// The ids of the prompts.
-    async fn prompts(&mut self) -> Vec<Value> {
+    pub async fn prompts(&mut self) -> Vec<Value> {
         let messages = self.messages().await;
         messages.iter().filter(|message| message["info"]["role"] == "user").map(|message| message["info"]["id"].clone()).collect()
     }
 
-    fn params(&self, message: &Value, over: &Value) -> Value {
+    pub fn params(&self, message: &Value, over: &Value) -> Value {
         let mut params = json!({ "sessionID": self.session, "messageID": message });
         over.as_object().unwrap().iter().for_each(|(key, value)| params[key] = value.clone());
         params
     }
 
-    async fn revert(&mut self, message: &Value) -> Value {
+    pub async fn revert(&mut self, message: &Value) -> Value {
         let params = self.params(message, &json!({}));
         self.client.call("session.revert", params).await["revert"].clone()
     }
 
-    async fn unrevert(&mut self) -> Value {
+    pub async fn unrevert(&mut self) -> Value {
         self.client.call("session.unrevert", json!({ "sessionID": self.session })).await
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.fixture.path(self.directory).join(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
     /// The name and action of each file.
-    fn actions(&self, revert: &Value) -> Vec<(String, String)> {
+    pub fn actions(&self, revert: &Value) -> Vec<(String, String)> {
         let files = revert["files"].as_array().unwrap();
         let name =
             |file: &Value| Path::new(file["path"].as_str().unwrap()).strip_prefix(self.path("")).unwrap().to_str().unwrap().to_owned();

@@ -12,6 +12,7 @@ const ALL: &[M<'static>] = &[
     M::up(include_str!("migrations/0002_project.sql")),
     M::up(include_str!("migrations/0003_turn.sql")),
     M::up(include_str!("migrations/0004_answers.sql")),
+    M::up(include_str!("migrations/0006_review.sql")),
 ];
 
 /// The newest version of the tables.

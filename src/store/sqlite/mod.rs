@@ -17,6 +17,7 @@ mod migrations;
 mod projects;
 mod questions;
 mod readers;
+mod reviews;
 mod rows;
 mod sessions;
 pub mod size;

@@ -696,21 +696,24 @@
 ---@field type "todo.updated" The event.
 ---@field properties polytree.protocol.EventTodoInfo What the event tells.
 ---@class polytree.protocol.EventPayload.19
+---@field type "hunk.updated" The event.
+---@field properties polytree.protocol.HunksInfo What the event tells.
+---@class polytree.protocol.EventPayload.20
 ---@field type "file.edited" The event.
 ---@field properties polytree.protocol.FilePath What the event tells.
----@class polytree.protocol.EventPayload.20
+---@class polytree.protocol.EventPayload.21
 ---@field type "file.changed" The event.
 ---@field properties polytree.protocol.FileChangedInfo What the event tells.
----@class polytree.protocol.EventPayload.21
+---@class polytree.protocol.EventPayload.22
 ---@field type "vcs.branch.updated" The event.
 ---@field properties polytree.protocol.BranchInfo What the event tells.
----@class polytree.protocol.EventPayload.22
+---@class polytree.protocol.EventPayload.23
 ---@field type "buffer.edit" The event.
 ---@field properties polytree.protocol.BufferEditInfo What the event tells.
----@class polytree.protocol.EventPayload.23
+---@class polytree.protocol.EventPayload.24
 ---@field type "buffer.reset" The event.
 ---@field properties polytree.protocol.BufferResetInfo What the event tells.
----@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23
+---@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24
 
 --- An open permission question.
 ---@class polytree.protocol.EventPermission
@@ -875,6 +878,8 @@
 --- What a session has changed in one file, from before its first change to after its last one.
 ---@class polytree.protocol.FileDiff
 ---@field path string The absolute path.
+---@field before? string|nil The text before; absent if there was no file, and where `patch` is empty for want of a text.
+---@field after? string|nil The text after; absent if there is no file any more, and where `patch` is empty for want of a text.
 ---@field patch string A unified diff. Empty for a file that is not text, that is too large, or whose image is not stored any more.
 ---@field added integer Lines that were added.
 ---@field removed integer Lines that were removed.
@@ -936,6 +941,7 @@
 ---@field path string The file: relative to the directory that the request means, or absolute. It must lie in the worktree.
 ---@field sessionID? polytree.protocol.SessionId|nil The session whose directory is meant.
 ---@field as? polytree.protocol.FileForm|nil In which form; default: `auto`.
+---@field at? string|nil At which revision: `HEAD`, or the id of a message of the session `sessionID`, before whose changes the text is returned. Never a patch. Default: as it is now.
 ---@field offset? integer|nil The first line to read, from 1. With `offset` or `limit` the answer is those lines as they are, never a patch.
 ---@field limit? integer|nil How many lines to read at most; default: all that follow.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
@@ -963,6 +969,53 @@
 
 --- A remembered permission.
 ---@alias polytree.protocol.GrantId string
+
+--- Lines that a session changed and that are next to each other, or a file that has no lines to compare.
+---@class polytree.protocol.Hunk
+---@field hunkID polytree.protocol.HunkId It stays the same while the text of the hunk does.
+---@field path string The absolute path.
+---@field range polytree.protocol.TextRange Its place in the current text, unsaved text of editors included: `after`, or `before` of an undone hunk.
+---@field before? string|nil The lines before; empty where lines were added. Absent for a file that is not text or too large, and in an event whose texts would be longer than 64 KiB.
+---@field after? string|nil The lines after; empty where lines were removed. Absent as `before` is.
+---@field messageID polytree.protocol.MessageId The message that changed it last.
+---@field callID? string|nil The tool call that changed it last.
+---@field state polytree.protocol.HunkState What the user decided.
+
+--- A hunk of what a session changed.
+---@alias polytree.protocol.HunkId string
+
+--- Params of `hunk.keep`. Without a hunk and a path all open hunks of the session are kept.
+---@class polytree.protocol.HunkKeepParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field hunkID? polytree.protocol.HunkId|nil This hunk. One that was undone is put into the file again.
+---@field path? string|nil All open hunks of this file; an absolute path.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Params of `hunk.list`.
+---@class polytree.protocol.HunkListParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field path? string|nil Only those of this file; an absolute path.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- What the user decided about a hunk.
+---@alias polytree.protocol.HunkState "open"|"kept"|"undone"
+
+--- Params of `hunk.undo`. Without a hunk and a path all open hunks of the session are undone.
+---@class polytree.protocol.HunkUndoParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field hunkID? polytree.protocol.HunkId|nil This hunk, also if it was kept.
+---@field path? string|nil All open hunks of this file; an absolute path.
+---@field partial? boolean Leaves hunks that somebody else has changed as they are and undoes the rest.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- The hunks of a file.
+---@class polytree.protocol.HunksInfo
+---@field sessionID polytree.protocol.SessionId The session.
+---@field path string The absolute path.
+---@field hunks polytree.protocol.Hunk[] All hunks of the file, from its top.
 
 --- A place that can hold a provider's key.
 ---@class polytree.protocol.KeyPlace
@@ -2181,6 +2234,9 @@
 ---| "session.revert"
 ---| "session.unrevert"
 ---| "session.diff"
+---| "hunk.list"
+---| "hunk.keep"
+---| "hunk.undo"
 ---| "session.todo"
 ---| "session.status"
 ---| "file.list"
@@ -2232,6 +2288,7 @@
 ---| "permission.asked"
 ---| "permission.replied"
 ---| "todo.updated"
+---| "hunk.updated"
 ---| "file.edited"
 ---| "file.changed"
 ---| "vcs.branch.updated"
