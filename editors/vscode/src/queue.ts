@@ -14,10 +14,18 @@ function oneLine({ messageID, parts }: QueuedPrompt): Waiting {
   return { messageID, text: [text, ...files].join(' ') }
 }
 
-/** The parts of a prompt whose text was changed: what went along still does. */
+/** The daemon says so before the text of a file that it has read for a prompt. */
+const READ_FOR_PROMPT = /^Called the \w+ tool with \{/
+
+/** The parts of a prompt whose text was changed: what went along still does. Its files are read again. */
 function replaced(prompt: QueuedPrompt, parts: PartInput[]): PartInput[] {
   const known = new Set(parts.map((part) => ('url' in part ? part.url : undefined)))
-  const kept = prompt.parts.flatMap((part): PartInput[] => {
+  const wasRead = (index: number) => {
+    const part = prompt.parts[index]
+    return part?.type === 'text' && part.synthetic === true && READ_FOR_PROMPT.test(part.text)
+  }
+  const kept = prompt.parts.flatMap((part, index): PartInput[] => {
+    if (wasRead(index) || wasRead(index - 1)) return []
     if (part.type === 'file' && !known.has(part.url)) return [{ type: 'file', mime: part.mime, url: part.url, ...(part.filename ? { filename: part.filename } : {}) }]
     return part.type === 'text' && part.synthetic ? [{ type: 'text', text: part.text, synthetic: true }] : []
   })

@@ -36,7 +36,14 @@ local function line_of(prompt)
   return table.concat(words, " ")
 end
 
---- The parts of a prompt whose text was changed: what went along still does.
+--- Whether the daemon tells by the part that it has read a file for the prompt; the next part is what it has read.
+---@param part? polytree.protocol.Part
+---@return boolean
+local function tells_of_read(part)
+  return part ~= nil and part.type == "text" and part.synthetic and part.text:find("^Called the %w+ tool with {") ~= nil
+end
+
+--- The parts of a prompt whose text was changed: what went along still does. Its files are read again.
 ---@param prompt polytree.protocol.QueuedPrompt
 ---@param text string
 ---@return table[]
@@ -46,10 +53,11 @@ local function replaced(prompt, text)
   for _, part in ipairs(parts) do
     known[part.url or ""] = true
   end
-  for _, part in ipairs(prompt.parts) do
+  for index, part in ipairs(prompt.parts) do
+    local was_read = tells_of_read(part) or tells_of_read(prompt.parts[index - 1])
     if part.type == "file" and not known[part.url] then
       parts[#parts + 1] = { type = "file", mime = part.mime, filename = part.filename, url = part.url }
-    elseif part.type == "text" and part.synthetic then
+    elseif part.type == "text" and part.synthetic and not was_read then
       parts[#parts + 1] = { type = "text", text = part.text, synthetic = true }
     end
   end
