@@ -38,6 +38,7 @@ pub mod find;
 pub mod hunk;
 pub mod listen;
 pub mod message;
+pub mod message_error;
 pub mod part;
 pub mod permission;
 pub mod permission_config;
@@ -50,6 +51,7 @@ pub mod session;
 pub mod symbol;
 pub mod text;
 pub mod todo;
+pub mod tokens;
 pub mod tool;
 
 pub mod generate;
