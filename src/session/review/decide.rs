@@ -74,7 +74,7 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
     if let Some(hunk) = hunk.filter(|_| !found.is_known) {
         return Err(Error::UnknownHunk(hunk));
     }
-    if !found.conflicts.is_empty() && !(partial && !found.files.is_empty()) {
+    if !found.conflicts.is_empty() && (!partial || found.files.is_empty()) {
         return Err(Error::Files(found.conflicts));
     }
     let ids: Vec<HunkId> = found.files.iter().flat_map(|file| &file.record.verdicts).map(|verdict| verdict.id.clone()).collect();
