@@ -360,6 +360,10 @@ async fn leaving_the_sandbox_is_asked_and_names_the_policy_that_stands_in_the_wa
         assert!(output(&state).contains(&format!("the sandbox `{policy}`")) && output(&state).contains("`outside`"), "{state}");
         let refused = &state["metadata"]["sandbox"]["refused"];
         assert!(refused[0].as_str().unwrap().contains("/var/made") && refused.as_array().unwrap().len() == 1, "{state}");
+        // The exit code is that of the last command of a line.
+        let state = place.run(&format!("{line} 2>&1 | tail -1"), more.clone()).await;
+        assert_eq!((&state["metadata"]["exit"], &state["metadata"]["sandbox"]["policy"]), (&json!(0), &json!(policy)));
+        assert!(output(&state).contains("`outside`") && state["metadata"]["sandbox"]["refused"].is_array(), "{state}");
         let arguments = json!({ "command": line, "description": "x", "outside": "It writes below /var." });
         let (state, questions) = place.call(arguments, more).await;
         let [question] = &questions[..] else { panic!("{questions:?}") };

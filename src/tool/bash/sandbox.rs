@@ -60,7 +60,18 @@ const ENDINGS: &[&str] = &[
     ": temporary failure in name resolution",
 ];
 /// What such a line may hold anywhere.
-const CERTAIN: &[&str] = &["could not resolve host", "the sandbox does not allow"];
+const CERTAIN: &[&str] = &[
+    "could not resolve host",
+    "the sandbox does not allow",
+    "[errno 1] ",
+    "[errno 13] ",
+    "[errno 30] ",
+    "eacces: ",
+    "eperm: ",
+    "erofs: ",
+    "enotfound ",
+    "eai_again ",
+];
 /// So many such lines, of so many characters, are given to clients.
 const MAX_REFUSED: usize = 5;
 const MAX_REFUSED_LINE: usize = 200;
@@ -364,6 +375,7 @@ mod tests {
             (format!("{denied}\nlast"), None, denied),
             (no_host.to_owned(), None, no_host),
             ("error: /x: Permission denied (os error 13)".to_owned(), None, "error: /x: Permission denied (os error 13)"),
+            ("OSError: [Errno 30] Read-only file system: '/x'".to_owned(), None, "OSError: [Errno 30] Read-only file system: '/x'"),
             ("src/a.rs:3:    \"permission denied\",".to_owned(), None, ""),
         ] {
             assert_eq!(found(&output, exit), expected, "{output} {exit:?}");
