@@ -18,7 +18,7 @@ const OPENED = 400
  */
 export function changes(follower, session, messageID) {
   const body = h('div', { class: 'changes' }, h('p', { class: 'quiet', role: 'status' }, 'Reading…'))
-  open(messageID ? 'Changes of this prompt' : 'Changed files', [body], undefined, 'wide')
+  open(messageID ? 'Changes of this prompt' : 'Changed files', [body], undefined, 'large')
   follower.callUntilAnswered('session.diff', { sessionID: session.id, messageID }).then(
     (diffs) => fill(body, ...view(diffs, session.directory)),
     (error) => fill(body, h('p', { class: 'error', role: 'alert' }, messageOf(error))),

@@ -41,9 +41,13 @@ function show(button, items) {
   menu.addEventListener('toggle', (event) => {
     if (event.newState === 'open') return
     button.setAttribute('aria-expanded', 'false')
+    removeEventListener('resize', hide)
     if (menu.contains(document.activeElement)) button.focus()
     menu.remove()
   })
+  // Its place is not the right one any more.
+  const hide = () => menu.hidePopover()
+  addEventListener('resize', hide)
   document.body.append(menu)
   menu.showPopover()
   button.setAttribute('aria-expanded', 'true')

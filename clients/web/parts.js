@@ -34,7 +34,7 @@ export function partView(part, entry) {
     case 'subtask':
       return fixed(h('p', { class: 'quiet' }, `Asked the agent ${part.agent}: ${part.description}`))
     case 'patch':
-      return fixed(patch(part.files, part.uncovered ?? []))
+      return patch()
     case 'retry':
       return fixed(h('p', { class: 'warning' }, `Attempt ${part.attempt} failed: ${part.error.data.message}. It was tried again.`))
     case 'compaction':
@@ -44,12 +44,30 @@ export function partView(part, entry) {
   }
 }
 
-/** @param {string[]} files @param {string[]} uncovered */
-function patch(files, uncovered) {
+/** The files of all calls of a message, at the first of them. @returns {PartView} */
+function patch() {
+  const element = h('details', { class: 'fold' })
   const list = (/** @type {string[]} */ paths) => h('ul', {}, ...paths.map((path) => h('li', { class: 'path' }, exactLine(path))))
-  const title = [files.length ? `Changed ${counted(files.length, 'file')}` : '', uncovered.length ? `${counted(uncovered.length, 'path')} that cannot be undone` : ''].filter(Boolean).join(', ')
-  return h('details', { class: 'fold' }, h('summary', {}, title), files.length ? list(files) : null, uncovered.length ? h('p', { class: 'warning' }, 'These may have changed too, and no copy of them was kept:') : null, uncovered.length ? list(uncovered) : null)
+  let shown = ''
+  return {
+    element,
+    draw(part, entry) {
+      const all = entry.parts.filter(({ type }) => type === 'patch')
+      element.hidden = all[0]?.id !== part.id
+      const files = pathsOf(all, 'files')
+      const uncovered = pathsOf(all, 'uncovered')
+      const now = JSON.stringify([files, uncovered])
+      if (now === shown) return
+      shown = now
+      const title = [files.length ? `Changed ${counted(files.length, 'file')}` : '', uncovered.length ? `${counted(uncovered.length, 'path')} that cannot be undone` : ''].filter(Boolean).join(', ')
+      const more = uncovered.length ? [h('p', { class: 'warning' }, 'These may have changed too, and no copy of them was kept:'), list(uncovered)] : []
+      fill(element, h('summary', {}, title), files.length ? list(files) : null, ...more)
+    },
+  }
 }
+
+/** @param {Part[]} parts @param {'files' | 'uncovered'} name */
+const pathsOf = (parts, name) => [...new Set(parts.flatMap((part) => (part.type === 'patch' ? (part[name] ?? []) : [])))]
 
 /** @param {HTMLElement} element @returns {PartView} */
 const fixed = (element) => ({ element, draw: () => {} })

@@ -85,7 +85,7 @@ async function ask(model, follower, { title, about, label, session, call, isDone
         }
       },
     },
-    'wide',
+    'large',
   )
   const finish = (/** @type {Session} */ now) => {
     model.addSessions([now])
@@ -169,7 +169,7 @@ export function unrevert(model, follower, session, done) {
 
 /** What an undo has done to files. @param {Session} session */
 export function outcome(session) {
-  if (session.revert) open('Files of the undo', [plan(session.revert, session.directory)], undefined, 'wide')
+  if (session.revert) open('Files of the undo', [plan(session.revert, session.directory)], undefined, 'large')
 }
 
 /** What is undone, in a few words. @param {SessionRevert} revert @param {number} count the undone prompts @param {boolean} isAll whether these are all */
@@ -177,5 +177,5 @@ export function summary({ partID, files = [], uncovered = [] }, count, isAll) {
   const prompts = count === 1 ? '1 prompt with its answer' : `${count}${isAll ? '' : ' or more'} prompts with their answers`
   const what = [partID ? 'A part of an answer' : '', count ? prompts : ''].filter(Boolean).join(' and ')
   const left = inConflict(files) + uncovered.length
-  return [`${what || 'Messages'} undone`, written(files) ? `${counted(written(files), 'file')} changed back` : '', left ? `${counted(left, 'file')} left as ${left === 1 ? 'it is' : 'they are'}` : ''].filter(Boolean).join(', ')
+  return [`${what || 'Messages'} undone`, written(files) ? `${counted(written(files), 'file')} changed back` : '', left ? `${counted(left, 'file')} left as ${left === 1 ? 'it is' : 'they are'}` : ''].filter(Boolean).join(', ') + '.'
 }

@@ -7,6 +7,7 @@
 /** @import { PartView } from './parts.js' */
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
 import { clock, compact, duration, money } from './format.js'
+import { textOf } from './inputs.js'
 import { opensMenu } from './menu.js'
 import { inTurns, undoneFrom } from './order.js'
 import { failure, partView } from './parts.js'
@@ -225,12 +226,12 @@ function messageView({ info }, items) {
   const body = h('div', { class: 'message-body' })
   const foot = h('p', { class: 'foot' })
   const { created } = info.time
-  const more = () => opensMenu(h('button', { type: 'button', class: 'plain-button more', 'aria-label': `What to do with the prompt of ${clock(created)}` }, '⋯'), items)
+  const more = () => opensMenu(h('button', { type: 'button', class: 'plain-button more' }, '⋯'), items)
   const head =
     info.role === 'user'
       ? h('div', { class: 'who' }, h('strong', {}, 'You'), h('time', { dateTime: new Date(created).toISOString() }, clock(created)), h('span', { class: 'grow' }), more())
       : h('p', { class: 'unseen' }, `${info.agent} (${info.modelID})`)
-  const element = h('article', { class: `message ${info.role}`, id: info.id }, head, body, foot)
+  const element = h('article', { class: `message ${info.role}`, id: info.id, 'aria-label': info.role === 'user' ? `You, ${clock(created)}` : info.agent }, head, body, foot)
   return { element, body, foot, parts: new Map() }
 }
 
@@ -248,6 +249,8 @@ function drawParts(view, entry, hidden) {
     drawn.draw(part, entry)
     if (part.type !== 'text' || part.text !== '') wanted.push(drawn.element)
   }
+  // Prompts of the same minute are told apart by what they say.
+  view.element.querySelector('.more')?.setAttribute('aria-label', `What to do with the prompt: ${textOf(entry.parts).slice(0, 60)}`)
   if (entry.info.role === 'assistant' && entry.info.error) wanted.push(failure(entry.info.error))
   arrange(view.body, wanted)
 }

@@ -83,7 +83,7 @@ test('undo by keyboard, live in a second tab, and the next prompt removes what i
   await page.locator('[role=menuitem]:focus', { hasText: 'Fork from here' }).waitFor()
   await page.keyboard.press('Escape')
   await page.locator('.message.user .more:focus').waitFor()
-  assert.equal(await page.locator('[role=menu]').count(), 0)
+  await page.locator('[role=menu]').waitFor({ state: 'detached' })
   model.script(say('Another.'))
   await page.locator('#prompt').fill('something else')
   await page.keyboard.press('Enter')
@@ -195,6 +195,25 @@ test('the line is cut while an undo is on its way: it is done once', { skip }, a
   assert.equal(fs.existsSync(file('a.txt')), false)
   assert.ok((await client.call('session.get', { sessionID: id })).revert)
   assert.ok(daemon.port)
+})
+
+test('undo in a narrow window: the dialog, the menu and the line fit in', { skip }, async (t) => {
+  const { turn, file, show } = await scripted(t, { viewport: { width: 390, height: 700 }, hasTouch: true })
+  await turn('write', call('write', { filePath: file('a/very/long/path/that/does/not/fit/into/a/narrow/window/at/all.txt'), content: 'a\n' }), say('Written.'))
+  const page = await show()
+  const fits = async (place) => {
+    const { x, y, width, height } = await page.locator(place).boundingBox()
+    assert.ok(x >= 0 && y >= 0 && x + width <= 390 && y + height <= 700, `${place} fits: ${[x, y, width, height]}`)
+  }
+  await page.locator('.message.user .more').tap()
+  await fits('.menu')
+  await item(page, 'Revert to here…').tap()
+  await page.locator('.plan [data-kind=delete]').waitFor()
+  await fits('dialog')
+  await dialog(page).getByRole('button', { name: 'Revert' }).tap()
+  await page.locator('#undone').waitFor()
+  for (const place of ['#undone', '#unrevert', '#undone-show', '#prompt', '#send']) await fits(place)
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true)
 })
 
 test('an undo of two hundred files and a long conversation is quick to look at', { skip }, async (t) => {
