@@ -68,14 +68,15 @@ export class Actions {
     const { history } = this.model
     if (!session || !history) return
     const ordered = inTurns(history.entries)
-    const count = ordered.slice(ordered.indexOf(entry)).filter(({ info }) => info.role === 'user').length
+    const undone = ordered.slice(ordered.indexOf(entry)).filter(({ info }) => info.role === 'user')
+    const prompts = undone.map(({ info, parts: own }) => ({ messageID: info.id, text: textOf(own) }))
     const parts = [...entry.parts]
     const done = (/** @type {Session} */ { id }) => {
       this.prompt.take(id, parts)
       this.page.announce(byId('undone-what').textContent || 'Undone')
       this.prompt.focus()
     }
-    void reverts.revert(this.model, this.follower, { session, messageID: entry.info.id, text: textOf(parts), count, done })
+    void reverts.revert(this.model, this.follower, { session, prompts, done })
   }
 
   unrevert() {

@@ -44,7 +44,7 @@ const asks = new Asks(model, async (permission, response, message) => {
     asks.draw()
   }
 })
-const prompt = new Prompt(model, follower, problem)
+const prompt = new Prompt(model, follower, problem, () => transcript.toEnd())
 const actions = new Actions(model, follower, prompt, { announce, attempt })
 const queue = new Queue(model, follower, {
   steer: (parts) => prompt.submit(parts, true),

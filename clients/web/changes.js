@@ -10,6 +10,8 @@ import { exactLine } from './visible.js'
 const WORDS = { added: 'new', deleted: 'deleted', modified: '', renamed: 'renamed' }
 // So many lines are shown without being asked for.
 const OPENED = 400
+// The changes of so many prompts are read at once.
+const MOST = 50
 
 /**
  * @param {Follower} follower
@@ -23,6 +25,32 @@ export function changes(follower, session, messageID) {
     (diffs) => fill(body, ...view(diffs, session.directory)),
     (error) => fill(body, h('p', { class: 'error', role: 'alert' }, messageOf(error))),
   )
+}
+
+/**
+ * What each of these prompts has changed, read when it is opened.
+ * @param {Follower} follower
+ * @param {Session} session
+ * @param {{ messageID: string, text: string }[]} prompts
+ */
+export function folded(follower, session, prompts) {
+  const body = h('div', { class: 'changes' })
+  const element = h('details', { class: 'fold' }, h('summary', {}, 'Show what they have changed'), body)
+  const read = async () => {
+    fill(body, h('p', { class: 'quiet', role: 'status' }, 'Reading…'))
+    /** @type {HTMLElement[]} */
+    const sections = []
+    for (const { messageID, text } of prompts.slice(-MOST)) {
+      const diffs = await follower.callUntilAnswered('session.diff', { sessionID: session.id, messageID })
+      if (diffs.length) sections.push(h('h3', { class: 'excerpt' }, exactLine(text.slice(0, 80))), ...view(diffs, session.directory))
+    }
+    const left = prompts.length - MOST
+    fill(body, left > 0 ? h('p', { class: 'quiet' }, `Of the last ${MOST} prompts; ${left} more are undone.`) : null, ...(sections.length ? sections : [h('p', { class: 'quiet' }, 'No file.')]))
+  }
+  element.addEventListener('toggle', () => {
+    if (element.open && !body.childElementCount) read().catch((error) => fill(body, h('p', { class: 'error', role: 'alert' }, messageOf(error))))
+  })
+  return element
 }
 
 /** @param {FileDiff[]} diffs @param {string} directory */

@@ -40,12 +40,14 @@ export class Prompt {
    * @param {Model} model
    * @param {Follower} follower
    * @param {(problem: string) => void} tell
+   * @param {() => void} sent what was written goes to the end of the conversation
    */
-  constructor(model, follower, tell) {
+  constructor(model, follower, tell, sent) {
     this.model = model
     this.follower = follower
     this.outbox = new Outbox(follower)
     this.tell = tell
+    this.sent = sent
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault()
       void this.#send(false)
@@ -104,6 +106,7 @@ export class Prompt {
     let hint = this.#isBusy ? 'Enter queues, Ctrl+Enter steers the running turn' : 'Enter sends, Shift+Enter begins a line'
     if (sending) hint = lost ? `${sending > 1 ? `${sending} prompts will` : 'Will'} be sent when the connection is back` : 'Sending…'
     say(this.#hint, hint)
+    this.#hint.classList.toggle('urgent', sending > 0)
     say(this.#button, this.#isBusy ? 'Queue' : 'Send')
     this.#button.title = this.#isBusy ? 'It becomes a turn of its own when this one has ended' : ''
     // Whoever is on the button goes on writing when the turn has ended.
@@ -188,6 +191,7 @@ export class Prompt {
     this.#drawAttached()
     this.#input.value = ''
     this.#keepDraft()
+    if (!this.#isBusy) this.sent()
     const failed = await this.#deliver({ steers, params })
     if (!failed || this.#sessionID !== sessionID || this.#input.value !== '') return
     if (!steers) this.#picked = { agent, model }

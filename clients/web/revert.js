@@ -4,6 +4,7 @@
 /** @import { Model } from './model.js' */
 /** @import { Child } from './dom.js' */
 import { RpcError } from './connection.js'
+import { folded } from './changes.js'
 import { fill, h, say } from './dom.js'
 import { counted, messageOf, relative } from './format.js'
 import { open } from './modal.js'
@@ -45,6 +46,7 @@ export function plan({ files = [], uncovered = [] }, directory) {
  * @typedef {object} Undo
  * @property {string} title
  * @property {Child[]} about
+ * @property {HTMLElement} [more] below the files
  * @property {string} label of the button that does it
  * @property {Session} session
  * @property {(how: { preview?: boolean, partial?: boolean }) => Promise<Session>} call
@@ -58,7 +60,7 @@ export function plan({ files = [], uncovered = [] }, directory) {
  * @param {Follower} follower
  * @param {Undo} undo
  */
-async function ask(model, follower, { title, about, label, session, call, isDone, done }) {
+async function ask(model, follower, { title, about, more, label, session, call, isDone, done }) {
   const { id: sessionID, directory } = session
   const body = h('div', { class: 'undo' })
   let partial = false
@@ -113,7 +115,7 @@ async function ask(model, follower, { title, about, label, session, call, isDone
     const warning = partial
       ? h('p', { class: 'warning' }, `${conflicts === 1 ? 'One file was' : `${conflicts} files were`} changed by somebody else afterwards, and that cannot be merged. You can cancel, or leave ${conflicts === 1 ? 'it' : 'them'} as ${conflicts === 1 ? 'it is' : 'they are'} and do the rest.`)
       : null
-    fill(body, warning, plan(revert, directory))
+    fill(body, warning, plan(revert, directory), written(files) || partial ? (more ?? null) : null)
   }
   const refusal = (/** @type {unknown} */ error) => {
     if (!(error instanceof RpcError) || error.kind !== 'busy') return [h('p', { class: 'error', role: 'alert' }, messageOf(error))]
@@ -138,13 +140,15 @@ async function ask(model, follower, { title, about, label, session, call, isDone
 /**
  * @param {Model} model
  * @param {Follower} follower
- * @param {{ session: Session, messageID: string, text: string, count: number, done: (session: Session) => void }} what
+ * @param {{ session: Session, prompts: { messageID: string, text: string }[], done: (session: Session) => void }} what the prompts from the first one that is undone on
  */
-export function revert(model, follower, { session, messageID, text, count, done }) {
+export function revert(model, follower, { session, prompts, done }) {
   const { id: sessionID } = session
+  const [{ messageID, text } = { messageID: '', text: '' }] = prompts
   return ask(model, follower, {
     title: 'Revert to here?',
-    about: [h('blockquote', { class: 'excerpt' }, exactLine(text.slice(0, 300))), h('p', {}, `This prompt and everything after it is undone (${counted(count, 'prompt')}), with the changes that were made to files. It can be taken back until the next prompt.`)],
+    about: [h('blockquote', { class: 'excerpt' }, exactLine(text.slice(0, 300))), h('p', {}, `This prompt and everything after it is undone (${counted(prompts.length, 'prompt')}), with the changes that were made to files. It can be taken back until the next prompt.`)],
+    more: folded(follower, session, prompts),
     label: 'Revert',
     session,
     call: (how) => follower.callUntilAnswered('session.revert', { sessionID, messageID, ...how }),

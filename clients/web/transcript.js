@@ -58,6 +58,8 @@ export class Transcript {
     this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true })
     this.#jump.addEventListener('click', () => this.toEnd())
     this.#older.addEventListener('click', () => {
+      // Whoever reads the beginning does not follow the end, which would forget what is far from it.
+      this.#follows = false
       this.#older.setAttribute('aria-busy', 'true')
       void readOlder().finally(() => this.#older.removeAttribute('aria-busy'))
     })

@@ -31,6 +31,10 @@ test('a prompt is undone after a look at the files, and the undo is taken back',
   await dialog(page).getByText('2 prompts').waitFor()
   await page.locator('.plan').waitFor()
   assert.deepEqual(await rows(page, 'restore'), ['notes.txt'])
+  // What would be lost can be read, prompt by prompt.
+  await page.getByText('Show what they have changed').click()
+  await page.locator('.changes .added', { hasText: '+changed' }).waitFor()
+  assert.deepEqual(await page.locator('.changes h3').allTextContents(), ['write it', 'remove it'])
   assert.equal(read('notes.txt'), 'changed\n', 'a look changes nothing')
   await dialog(page).getByRole('button', { name: 'Revert' }).click()
   await dialog(page).waitFor({ state: 'detached' })
