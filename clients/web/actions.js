@@ -9,7 +9,7 @@
 /** @import { Undone } from './transcript.js' */
 import { changes } from './changes.js'
 import { byId, say } from './dom.js'
-import { newId } from './format.js'
+import { counted, newId } from './format.js'
 import { textOf } from './inputs.js'
 import { inTurns } from './order.js'
 import * as reverts from './revert.js'
@@ -73,7 +73,7 @@ export class Actions {
     const parts = [...entry.parts]
     const done = (/** @type {Session} */ { id }) => {
       this.prompt.take(id, parts)
-      this.page.announce(byId('undone-what').textContent || 'Undone')
+      this.page.announce(`${counted(prompts.length, 'prompt')} undone`)
       this.prompt.focus()
     }
     void reverts.revert(this.model, this.follower, { session, prompts, done })

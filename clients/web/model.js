@@ -17,6 +17,8 @@ export class Model {
   #status = new Map()
   /** @type {Map<string, string[]>} */
   #queues = new Map()
+  /** Sessions whose queue has been read or told. @type {Set<string>} */
+  #known = new Set()
   /** The parts of prompts that wait, where no message has them. @type {Map<string, Part[]>} */
   waiting = new Map()
   /** Prompts that this page has sent into a running turn. @type {Set<string>} */
@@ -48,6 +50,11 @@ export class Model {
   /** @param {string} sessionID @returns {SessionStatus} */
   status(sessionID) {
     return this.#status.get(sessionID) ?? IDLE
+  }
+
+  /** @param {string} sessionID */
+  knowsQueue(sessionID) {
+    return this.#known.has(sessionID)
   }
 
   /** @param {string} sessionID @returns {string[]} */
@@ -107,6 +114,7 @@ export class Model {
 
   /** @param {string} sessionID @param {string[]} queue */
   setQueue(sessionID, queue) {
+    this.#known.add(sessionID)
     for (const id of this.queue(sessionID)) if (!queue.includes(id)) for (const known of [this.waiting, this.steering]) known.delete(id)
     if (queue.length) this.#queues.set(sessionID, queue)
     else this.#queues.delete(sessionID)

@@ -12,7 +12,6 @@ import { exact, exactLine } from './visible.js'
 /** @typedef {{ element: HTMLElement, text: HTMLElement, files: HTMLElement, edit: HTMLTextAreaElement | null, draw: (place: number, count: number) => void }} Row */
 /** @typedef {{ steer: (parts: PartInput[]) => Promise<void>, submit: (parts: PartInput[]) => Promise<void>, tell: (problem: string) => void, announce: (news: string) => void }} Acts */
 
-const draftOf = (/** @type {string} */ messageID) => `edit.${messageID}`
 
 export class Queue {
   #region = byId('queue')
@@ -22,6 +21,7 @@ export class Queue {
   #rows = new Map()
   /** @type {string | null} */
   #sessionID = null
+  #resumed = false
 
   /**
    * @param {Model} model
@@ -38,7 +38,21 @@ export class Queue {
   choose(sessionID) {
     this.#sessionID = sessionID
     this.#rows.clear()
+    this.#resumed = false
     this.draw()
+  }
+
+  /** Where an unfinished edit is kept. @param {string} messageID */
+  #draftOf(messageID) {
+    return `edit.${this.#sessionID}.${messageID}`
+  }
+
+  /** Goes on with the edits that a reload has interrupted, once it is known which prompts still wait. */
+  #resume() {
+    if (this.#resumed || this.#sessionID === null || !this.model.knowsQueue(this.#sessionID)) return
+    this.#resumed = true
+    const before = this.#draftOf('')
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(before)) this.#edit(key.slice(before.length), false)
   }
 
   draw() {
@@ -51,6 +65,7 @@ export class Queue {
   }
 
   #draw() {
+    this.#resume()
     const ids = this.#sessionID ? this.model.queue(this.#sessionID) : []
     for (const [id, row] of this.#rows) if (!ids.includes(id) && !row.edit) this.#rows.delete(id)
     const hadFocus = this.#list.contains(document.activeElement)
@@ -121,7 +136,6 @@ export class Queue {
     /** @type {Row} */
     const row = { element, text, files, edit: null, draw }
     this.#rows.set(id, row)
-    if (sessionStorage.getItem(draftOf(id)) !== null) this.#edit(id, false)
     return row
   }
 
@@ -180,13 +194,13 @@ export class Queue {
 
   /** @param {string} id @param {boolean} [focus] */
   #edit(id, focus = true) {
-    const row = this.#rows.get(id)
-    if (!row || row.edit) return
+    const row = this.#rows.get(id) ?? this.#newRow(id)
+    if (row.edit) return
     const before = textOf(this.#parts(id))
-    const area = h('textarea', { rows: 2, 'aria-label': 'The prompt that waits', value: sessionStorage.getItem(draftOf(id)) ?? before })
+    const area = h('textarea', { rows: 2, 'aria-label': 'The prompt that waits', value: sessionStorage.getItem(this.#draftOf(id)) ?? before })
     const save = h('button', { type: 'button', class: 'small primary', onclick: () => this.#attempt(row.element, () => this.#save(id)) }, 'Save')
     const cancel = h('button', { type: 'button', class: 'small', onclick: () => this.#endEdit(id) }, 'Cancel')
-    area.addEventListener('input', () => keep(draftOf(id), area.value))
+    area.addEventListener('input', () => keep(this.#draftOf(id), area.value))
     area.addEventListener('keydown', (event) => {
       if (event.isComposing) return
       if (event.key === 'Enter' && !event.shiftKey) save.click()
@@ -205,7 +219,7 @@ export class Queue {
   #endEdit(id, focus = true) {
     const row = this.#rows.get(id)
     if (!row) return
-    sessionStorage.removeItem(draftOf(id))
+    sessionStorage.removeItem(this.#draftOf(id))
     row.edit = null
     row.text.replaceChildren()
     this.#draw()
