@@ -158,14 +158,19 @@ export class Queue {
     const sessionID = this.#sessionID
     if (!sessionID) return false
     const removed = await this.follower.callUntilAnswered('session.queue.remove', { sessionID, messageID })
-    const info = this.model.history?.get(messageID)?.info
     // The first try may have arrived although its answer was lost.
+    const info = removed ? null : (await this.#stored(sessionID, messageID))?.info
     if (removed || (info?.role === 'user' && info.state === 'cancelled')) {
       this.acts.announce('Removed')
       return true
     }
-    if (this.#rows.has(messageID)) this.acts.tell('The prompt does not wait any more: its turn has begun.')
+    this.acts.tell('The prompt does not wait any more: its turn has begun.')
     return false
+  }
+
+  /** A prompt as the daemon has it; null when it is gone. @param {string} sessionID @param {string} messageID */
+  #stored(sessionID, messageID) {
+    return this.follower.callUntilAnswered('session.message', { sessionID, messageID }).catch(() => null)
   }
 
   /** @param {string} messageID */
@@ -244,7 +249,9 @@ export class Queue {
       if (text !== textOf(before)) await this.follower.callUntilAnswered('session.queue.replace', { sessionID, messageID, parts })
     } catch (error) {
       // The first try may have arrived although its answer was lost.
-      if (!(error instanceof RpcError) || error.kind !== 'conflict' || textOf(this.#parts(messageID)) !== text) throw error
+      if (!(error instanceof RpcError) || error.kind !== 'conflict') throw error
+      const stored = await this.#stored(sessionID, messageID)
+      if (textOf(stored?.parts ?? []) !== text) throw error
     }
     this.acts.announce('Saved')
     this.#endEdit(messageID)

@@ -96,14 +96,22 @@ test('the task list follows the model, in every tab', { skip }, async (t) => {
 
 test('a conversation is saved as a file that makes the same session again', { skip }, async (t) => {
   const { client, directory, id, turn, show } = await scripted(t, { title: '../Why? \u202e<b>' })
-  await turn('first', call('bash', { command: 'echo 1', timeout: 12345 }), say('One. 漢'))
+  // A number that JavaScript's numbers cannot hold.
+  const large = (reply) => {
+    const input = '{"command":"echo 1","timeout":9007199254740993}'
+    reply.chunk({ tool_calls: [{ index: 0, id: 'call_large', type: 'function', function: { name: 'bash', arguments: input } }] })
+    reply.finish('tool_calls')
+  }
+  await turn('first', large, say('One. 漢'))
   const page = await show()
   await page.locator('#menu').click()
   await item(page, 'Export…').click()
   await page.locator('dialog', { hasText: `polytree sessions export ${id} --format markdown` }).waitFor()
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download JSON' }).click()])
   assert.equal(download.suggestedFilename(), 'Why-b.json')
-  const saved = JSON.parse(fs.readFileSync(await download.path(), 'utf8'))
+  const text = fs.readFileSync(await download.path(), 'utf8')
+  assert.match(text, /"timeout": 9007199254740993\b/)
+  const saved = JSON.parse(text)
   assert.deepEqual(saved, await client.call('session.export', { sessionID: id }))
   await page.locator('dialog').waitFor({ state: 'detached' })
   const made = await client.call('session.import', { session: saved, directory })
