@@ -9,17 +9,20 @@
 /** @import { Undone } from './transcript.js' */
 import { changes } from './changes.js'
 import { byId, say } from './dom.js'
-import { counted, newId } from './format.js'
+import { newId } from './format.js'
 import { textOf } from './inputs.js'
 import { inTurns } from './order.js'
 import * as reverts from './revert.js'
 
 export class Actions {
+  /** What was said last about what is undone. */
+  #said = ''
+
   /**
    * @param {Model} model
    * @param {Follower} follower
    * @param {Prompt} prompt
-   * @param {{ announce: (news: string) => void, attempt: (act: () => Promise<unknown>) => Promise<void> }} page
+   * @param {{ announce: (news: string) => void, tell: (problem: string) => void, attempt: (act: () => Promise<unknown>) => Promise<void> }} page
    */
   constructor(model, follower, prompt, page) {
     this.model = model
@@ -60,6 +63,7 @@ export class Actions {
     const end = session.revert ? ordered.findIndex(({ info }) => info.id === session.revert?.messageID) : ordered.length
     const last = ordered.slice(0, Math.max(0, end)).findLast(({ info }) => info.role === 'user' && info.state !== 'queued')
     if (last) this.revert(last)
+    else this.page.tell('There is no prompt to undo.')
   }
 
   /** @param {Entry} entry a prompt */
@@ -73,7 +77,6 @@ export class Actions {
     const parts = [...entry.parts]
     const done = (/** @type {Session} */ { id }) => {
       this.prompt.take(id, parts)
-      this.page.announce(`${counted(prompts.length, 'prompt')} undone`)
       this.prompt.focus()
     }
     void reverts.revert(this.model, this.follower, { session, prompts, done })
@@ -119,9 +122,18 @@ export class Actions {
   drawUndone({ messages, parts, isAll }) {
     const revert = this.session?.revert
     byId('undone').hidden = !revert
-    if (!revert) return
+    if (!revert) {
+      this.#said = ''
+      return
+    }
     const prompts = messages.filter(({ info }) => info.role === 'user').length
-    say(byId('undone-what'), reverts.summary(revert, prompts, isAll))
+    const text = reverts.summary(revert, prompts, isAll)
+    say(byId('undone-what'), text)
+    // Also when it was done elsewhere.
+    if (isAll && text !== this.#said) {
+      this.#said = text
+      this.page.announce(text)
+    }
     byId('undone-show').hidden = messages.length + parts.size === 0
     byId('undone-files').hidden = !revert.files?.length && !revert.uncovered?.length
   }

@@ -45,7 +45,7 @@ const asks = new Asks(model, async (permission, response, message) => {
   }
 })
 const prompt = new Prompt(model, follower, problem, () => transcript.toEnd())
-const actions = new Actions(model, follower, prompt, { announce, attempt })
+const actions = new Actions(model, follower, prompt, { announce, tell: problem, attempt })
 const queue = new Queue(model, follower, {
   steer: (parts) => prompt.submit(parts, true),
   submit: (parts) => prompt.submit(parts, false),

@@ -61,7 +61,9 @@ export class Queue {
 
   /** Goes to the first prompt that waits. */
   focus() {
-    this.#list.querySelector('button')?.focus()
+    const first = this.#list.querySelector('button')
+    if (first) first.focus()
+    else this.acts.announce('No prompt waits')
   }
 
   #draw() {

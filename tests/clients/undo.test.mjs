@@ -78,6 +78,7 @@ test('undo by keyboard, live in a second tab, and the next prompt removes what i
   await page.locator('#prompt:focus').waitFor()
   assert.equal(fs.existsSync(file('made.txt')), false)
   await other.locator('#undone', { hasText: '1 prompt with its answer undone' }).waitFor()
+  await other.locator('#news', { hasText: '1 prompt with its answer undone, 1 file changed back.' }).waitFor({ state: 'attached' })
   await until(async () => (await other.locator('.message.user').count()) === 1, 'the other tab shows it')
   // By the menu of a prompt too: the arrow opens it, letters and arrows walk in it.
   await page.locator('.message.user .more').focus()
