@@ -234,6 +234,27 @@ test('an edit whose answer was lost is no edit of a prompt that has begun', { sk
   await isIdle(page)
 })
 
+test('a queue that a crash has left is shown, changed, and goes on with the next prompt', { skip }, async (t) => {
+  const { daemon, page, model } = await busy(t)
+  for (const text of ['one', 'two']) await send(page, text)
+  await shows(page, 'one', 'two')
+  await daemon.kill()
+  await page.locator('#link[data-state=lost]').waitFor()
+  await daemon.restart(t)
+  await isLive(page)
+  await page.locator('#queue-head', { hasText: '2 prompts wait for the next prompt you send' }).waitFor()
+  await page.reload()
+  await isLive(page)
+  await shows(page, 'one', 'two')
+  await row(page, 'one').getByRole('button', { name: 'Remove' }).click()
+  await shows(page, 'two')
+  model.script(say('to two'), say('to three'))
+  await send(page, 'three')
+  await page.locator('.markdown', { hasText: 'to three' }).waitFor()
+  await page.locator('.markdown', { hasText: 'to two' }).waitFor()
+  await isIdle(page)
+})
+
 test('a prompt that waits is text, shows what cannot be seen, and keeps its files', { skip }, async (t) => {
   const { client, id, page, go, queue } = await busy(t)
   page.on('dialog', () => assert.fail('a script ran'))
