@@ -1,20 +1,20 @@
 // The page: connects the daemon's state with the elements. The fragment of the address contains the chosen session; a
 // token in it is removed immediately.
 /** @import { AnyEvent, Session } from 'polytree' */
-import { Actions } from './actions.js'
+import { Actions } from './session/actions.js'
 import { Asks } from './asks.js'
 import * as dialogs from './dialogs.js'
 import { atNextFrame, byId, fill, h, say } from './dom.js'
-import * as exports from './exports.js'
+import * as exports from './session/exports.js'
 import { Follower, SESSIONS } from './follow.js'
 import { compact, messageOf, money } from './format.js'
 import { opensMenu } from './menu.js'
 import { Model } from './model.js'
 import { Prompt } from './prompt.js'
-import { Queue } from './queue.js'
+import { Queue } from './session/queue.js'
 import { RpcError } from './connection.js'
 import { SessionList } from './sessions.js'
-import { drawTodos } from './todos.js'
+import { drawTodos } from './session/todos.js'
 import { Transcript } from './transcript.js'
 
 // One origin may have several daemons below different paths.

@@ -1,7 +1,7 @@
 // Open questions: those of the chosen session and its children with buttons, all others as one line with links.
 /** @import { Permission } from 'polytree' */
 /** @import { Model } from './model.js' */
-import { diffView } from './diff.js'
+import { diffView } from './session/diff.js'
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
 import { ago, counted } from './format.js'
 import { exact } from './visible.js'

@@ -1,7 +1,7 @@
 // One part of a message as an element that can be drawn again: text, thinking, a tool call, a file.
 /** @import { Part, ToolPart, MessageError } from 'polytree' */
 /** @import { Entry } from './history.js' */
-import { diffView } from './diff.js'
+import { diffView } from './session/diff.js'
 import { fill, h, say } from './dom.js'
 import { counted, duration } from './format.js'
 import { drawMarkdown } from './markdown.js'

@@ -5,11 +5,11 @@
 /** @import { Entry } from './history.js' */
 /** @import { Follower } from './follow.js' */
 /** @import { Model } from './model.js' */
-/** @import { Letter } from './outbox.js' */
+/** @import { Letter } from './session/outbox.js' */
 import { byId, fill, h, say } from './dom.js'
 import { messageOf, newId, size } from './format.js'
-import { inputsOf, textOf } from './inputs.js'
-import { Outbox } from './outbox.js'
+import { inputsOf, textOf } from './session/inputs.js'
+import { Outbox } from './session/outbox.js'
 
 /** @typedef {{ name: string, mime: string, url: string, bytes: number }} Attached */
 

@@ -7,9 +7,9 @@
 /** @import { PartView } from './parts.js' */
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
 import { clock, compact, duration, money } from './format.js'
-import { textOf } from './inputs.js'
+import { textOf } from './session/inputs.js'
 import { opensMenu } from './menu.js'
-import { inTurns, undoneFrom } from './order.js'
+import { inTurns, undoneFrom } from './session/order.js'
 import { failure, partView } from './parts.js'
 
 /** `isAll`: the first message that is undone is among them. @typedef {{ messages: Entry[], parts: Set<string>, isAll: boolean }} Undone */

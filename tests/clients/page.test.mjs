@@ -32,7 +32,7 @@ test('the page fits the types of the schema', (t) => {
     paths: { polytree: [types] },
   }
   const project = path.join(folder, 'tsconfig.json')
-  fs.writeFileSync(project, JSON.stringify({ compilerOptions, include: [path.join(page, '*.js'), types] }))
+  fs.writeFileSync(project, JSON.stringify({ compilerOptions, include: [path.join(page, '**/*.js'), types] }))
   const checked = spawnSync(process.execPath, [path.join(tools, 'npm/node_modules/typescript/bin/tsc'), '-p', project], { encoding: 'utf8' })
   assert.equal(checked.stdout + checked.stderr, '')
   assert.equal(checked.status, 0)
@@ -45,7 +45,7 @@ before(async () => {
   fs.cpSync(page, copy, { recursive: true })
   fs.writeFileSync(path.join(copy, 'package.json'), '{"type":"module"}')
   const load = (name) => import(path.join(copy, name))
-  modules = { ...(await load('history.js')), ...(await load('format.js')), ...(await load('markdown.js')), ...(await load('order.js')) }
+  modules = { ...(await load('history.js')), ...(await load('format.js')), ...(await load('markdown.js')), ...(await load('session/order.js')) }
   fs.rmSync(path.dirname(copy), { recursive: true })
 })
 

@@ -52,8 +52,13 @@ export async function open(t, daemon, { fragment = `#token=${daemon.token}`, at 
 async function useFiles(context) {
   const folder = process.env.POLYTREE_PAGE
   if (!folder) return
-  const nameOf = (url) => url.pathname.split('/').pop() || 'index.html'
-  await context.route((url) => fs.existsSync(path.join(folder, nameOf(url))), async (route) => {
+  /** The end of an address that is a file of the page: it may be below a base path. */
+  const nameOf = ({ pathname }) => {
+    const names = pathname.split('/').slice(1)
+    const ends = names.map((_, index) => names.slice(index).join('/') || 'index.html')
+    return ends.find((end) => fs.existsSync(path.join(folder, end)) && fs.statSync(path.join(folder, end)).isFile())
+  }
+  await context.route((url) => nameOf(url) !== undefined, async (route) => {
     if (route.request().method() !== 'GET') return route.fallback()
     const { headers } = await fetch(new URL('/', route.request().url())).catch(() => ({}))
     if (!headers) return route.abort()

@@ -1,13 +1,13 @@
 // The prompts of the chosen session that wait: edited, moved, removed, sent into the running turn. An edit is kept when
 // its prompt begins meanwhile, and across a reload.
 /** @import { Part, PartInput } from 'polytree' */
-/** @import { Follower } from './follow.js' */
-/** @import { Model } from './model.js' */
-import { RpcError } from './connection.js'
-import { arrange, atNextFrame, byId, h, say } from './dom.js'
-import { counted, messageOf } from './format.js'
+/** @import { Follower } from '../follow.js' */
+/** @import { Model } from '../model.js' */
+import { RpcError } from '../connection.js'
+import { arrange, atNextFrame, byId, h, say } from '../dom.js'
+import { counted, messageOf } from '../format.js'
 import { inputsOf, textOf } from './inputs.js'
-import { exact, exactLine } from './visible.js'
+import { exact, exactLine } from '../visible.js'
 
 /** @typedef {{ element: HTMLElement, text: HTMLElement, files: HTMLElement, edit: HTMLTextAreaElement | null, draw: (place: number, count: number) => void }} Row */
 /** @typedef {{ steer: (parts: PartInput[]) => Promise<void>, submit: (parts: PartInput[]) => Promise<void>, tell: (problem: string) => void, announce: (news: string) => void }} Acts */

@@ -1,14 +1,14 @@
 // Undo: a dialog that says for each file what would happen, before anything does, and a line that says what is undone.
 /** @import { RevertAction, RevertedFile, Session, SessionRevert } from 'polytree' */
-/** @import { Follower } from './follow.js' */
-/** @import { Model } from './model.js' */
-/** @import { Child } from './dom.js' */
-import { RpcError } from './connection.js'
+/** @import { Follower } from '../follow.js' */
+/** @import { Model } from '../model.js' */
+/** @import { Child } from '../dom.js' */
+import { RpcError } from '../connection.js'
 import { folded } from './changes.js'
-import { fill, h, say } from './dom.js'
-import { counted, messageOf, relative } from './format.js'
-import { open } from './modal.js'
-import { exactLine } from './visible.js'
+import { fill, h, say } from '../dom.js'
+import { counted, messageOf, relative } from '../format.js'
+import { open } from '../modal.js'
+import { exactLine } from '../visible.js'
 
 /** What is told of each kind of outcome, what needs attention first. @type {[RevertAction | 'uncovered', string][]} */
 const KINDS = [

@@ -1,6 +1,6 @@
 // The order of a conversation, as the daemon has it, and what of it is undone. No elements, no network.
 /** @import { SessionRevert } from 'polytree' */
-/** @import { Entry } from './history.js' */
+/** @import { Entry } from '../history.js' */
 
 /**
  * Every prompt with its answers below it, in the order in which the prompts were taken up; those that wait come last. A

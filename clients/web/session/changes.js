@@ -1,11 +1,11 @@
 // The files that a session, or one prompt with its answers, has changed, with their diffs.
 /** @import { FileDiff, Session } from 'polytree' */
-/** @import { Follower } from './follow.js' */
+/** @import { Follower } from '../follow.js' */
 import { diffView } from './diff.js'
-import { fill, h, say } from './dom.js'
-import { counted, messageOf, relative } from './format.js'
-import { open } from './modal.js'
-import { exactLine } from './visible.js'
+import { fill, h, say } from '../dom.js'
+import { counted, messageOf, relative } from '../format.js'
+import { open } from '../modal.js'
+import { exactLine } from '../visible.js'
 
 const WORDS = { added: 'new', deleted: 'deleted', modified: '', renamed: 'renamed' }
 // So many lines are shown without being asked for.

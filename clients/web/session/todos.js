@@ -1,7 +1,7 @@
 // The task list of the chosen session: how far it is in one line, and the tasks when it is opened.
 /** @import { Todo } from 'polytree' */
-import { atNextFrame, byId, fill, h, say } from './dom.js'
-/** @import { Model } from './model.js' */
+import { atNextFrame, byId, fill, h, say } from '../dom.js'
+/** @import { Model } from '../model.js' */
 
 const STATES = /** @type {Record<string, [string, string]>} */ ({
   completed: ['✓', 'done'],

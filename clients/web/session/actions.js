@@ -1,15 +1,15 @@
 // What can be done with a session and its prompts beside talking: undo, fork, changes, export; and the line that says
 // what is undone.
 /** @import { Session } from 'polytree' */
-/** @import { Entry } from './history.js' */
-/** @import { Follower } from './follow.js' */
-/** @import { Item } from './menu.js' */
-/** @import { Model } from './model.js' */
-/** @import { Prompt } from './prompt.js' */
-/** @import { Undone } from './transcript.js' */
+/** @import { Entry } from '../history.js' */
+/** @import { Follower } from '../follow.js' */
+/** @import { Item } from '../menu.js' */
+/** @import { Model } from '../model.js' */
+/** @import { Prompt } from '../prompt.js' */
+/** @import { Undone } from '../transcript.js' */
 import { changes } from './changes.js'
-import { byId, say } from './dom.js'
-import { newId } from './format.js'
+import { byId, say } from '../dom.js'
+import { newId } from '../format.js'
 import { textOf } from './inputs.js'
 import { inTurns } from './order.js'
 import * as reverts from './revert.js'

@@ -1,6 +1,6 @@
 // A unified diff as an element: lines are marked by colour and sign, and numbered.
-import { h } from './dom.js'
-import { exact } from './visible.js'
+import { h } from '../dom.js'
+import { exact } from '../visible.js'
 
 // Longer diffs are cut until the user asks for all of it.
 const SHOWN = 20_000

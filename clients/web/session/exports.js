@@ -1,8 +1,8 @@
 // A conversation as a file.
 /** @import { Session } from 'polytree' */
-/** @import { Follower } from './follow.js' */
-import { h } from './dom.js'
-import { open } from './modal.js'
+/** @import { Follower } from '../follow.js' */
+import { h } from '../dom.js'
+import { open } from '../modal.js'
 
 /** @param {Follower} follower @param {Session} session */
 export function save(follower, session) {

@@ -1,6 +1,6 @@
 // Prompts on their way. Each has an id of its own, so it can be sent again without being asked twice; a reload does not lose it.
 /** @import { SessionSubmitParams } from 'polytree' */
-/** @import { Follower } from './follow.js' */
+/** @import { Follower } from '../follow.js' */
 
 /** @typedef {{ steers: boolean, params: SessionSubmitParams & { sessionID: string, messageID: string } }} Letter */
 
