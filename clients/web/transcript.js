@@ -97,7 +97,10 @@ export class Transcript {
   #draw() {
     const { history } = this.model
     if (history !== this.#shown) this.#begin(history)
-    if (!history) return
+    if (!history) {
+      this.told(NOTHING)
+      return
+    }
     const revert = this.model.sessions.get(history.sessionID)?.revert
     // What is undone has to be known from its first message on.
     if (this.#follows && !revert && history.entries.length > KEPT + 50) history.trim(KEPT)

@@ -119,7 +119,11 @@ test('files that others have changed are named, and the rest can be undone', { s
   await item(page, 'Revert to here…').click()
   await dialog(page).getByRole('button', { name: 'Revert: the other 1 file' }).click()
   await page.locator('#undone', { hasText: '1 file changed back, 1 file left as it is' }).waitFor()
-  assert.deepEqual([read('notes.txt'), read('other.txt')], ['mine\n', 'hello\n'.replace('hello', 'other')])
+  assert.deepEqual([read('notes.txt'), read('other.txt')], ['mine\n', 'other\n'])
+  // It is told of the chosen session only.
+  await page.evaluate(() => (location.hash = ''))
+  await page.locator('#empty').waitFor()
+  await page.locator('#undone').waitFor({ state: 'hidden' })
 })
 
 test('a file that is changed while the dialog is open is looked at again', { skip }, async (t) => {
@@ -276,6 +280,8 @@ test('undo in a narrow window: the dialog, the menu and the line fit in', { skip
   await page.locator('#undone').waitFor()
   for (const place of ['#undone', '#unrevert', '#undone-show', '#prompt', '#send']) await fits(place)
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true)
+  await page.getByRole('button', { name: 'All sessions' }).tap()
+  await page.locator('#sessions a').first().waitFor()
 })
 
 test('an undo of two hundred files and a long conversation is quick to look at', { skip }, async (t) => {
