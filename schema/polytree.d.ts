@@ -1306,6 +1306,8 @@ export type EventUserMessage = {
   time: Created
   /** Whether it waits, is being answered, or how it ended. Only old events in the log lack it. */
   state?: PromptState
+  /** A later prompt that entered the turn in the same step: its answers answer this prompt as well. */
+  answeredWith?: MessageId | null
   /** The agent that was asked. */
   agent: string
   /** The model that was asked. */
@@ -3241,6 +3243,8 @@ export type UserMessage = {
   time: Created
   /** Whether it waits, is being answered, or how it ended. Only old events in the log lack it. */
   state?: PromptState
+  /** A later prompt that entered the turn in the same step: its answers answer this prompt as well. */
+  answeredWith?: MessageId | null
   /** The agent that was asked. */
   agent: string
   /** The model that was asked. */
