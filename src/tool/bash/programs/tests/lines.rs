@@ -75,7 +75,7 @@ async fn everyday_lines_ask_about_nothing_but_what_matters() {
     assert!(allowed >= 140 && needless <= 5, "{allowed} lines, {needless} needless questions");
 }
 
-/// The other list of everyday lines, by the whole tool in a place without secrets; the needless questions are named in the
+/// The other list of everyday lines, by the whole tool in a place without secrets; questions that stay are named in the
 /// first list.
 #[tokio::test]
 async fn harmless_lines_ask_about_no_files_and_places() {
@@ -85,7 +85,7 @@ async fn harmless_lines_ask_about_no_files_and_places() {
     let (mut asked, mut count) = (Vec::new(), 0);
     for line in include_str!("../../commands/tests/harmless.txt").lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
         count += 1;
-        if include_str!("everyday.txt").contains(&format!("needless | {line}\n")) {
+        if ["needless", "ask"].iter().any(|word| include_str!("everyday.txt").contains(&format!("{word} | {line}\n"))) {
             continue;
         }
         let verdict = place.judge(&held, &line.replace('⏎', "\n")).await;
