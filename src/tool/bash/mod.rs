@@ -15,6 +15,7 @@ mod places;
 mod programs;
 mod sandbox;
 mod screen;
+mod stored;
 
 use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
 
@@ -62,7 +63,7 @@ const STREAMED: usize = 1024 * 1024;
 const PREVIEW: usize = 8_000;
 /// A variable by which what a call has started is known again.
 const CALL: &str = "POLYTREE_CALL";
-/// So many processes that go on are named.
+/// The maximum number of background processes that are named.
 const MAX_NAMED: usize = 10;
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -121,7 +122,7 @@ impl Tool for Bash {
         }
         let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, &git, Duration::from_millis(limit)).await;
         // However it has ended.
-        let restored = sandbox::restore(how).await;
+        let after = sandbox::restore(how).await;
         if changes_files {
             context.host.after_command().await;
         }
@@ -130,8 +131,13 @@ impl Tool for Bash {
             return Err(ToolError::Aborted);
         }
         let mut output = result(&args, title, limit, finished);
-        if let Some(report) = report {
-            let notes = [sandbox::note(&report, &output.output, output.metadata["exit"] != 0), restored];
+        if let Some(mut report) = report {
+            let has_failed = output.metadata["exit"] != 0;
+            // Of several commands it is the exit code of one.
+            let exit = (has_failed || analysis.commands.len() < 2).then_some(has_failed);
+            report.refused = sandbox::refused(&report, &output.output, exit);
+            after.tell(&mut report);
+            let notes = [sandbox::note(&report, &output.output), after.note()];
             notes.into_iter().flatten().for_each(|note| append(&mut output.output, &note));
             output.metadata["sandbox"] = json!(report);
         }
@@ -230,7 +236,7 @@ async fn execute(
 }
 
 enum Event {
-    /// So many bytes are in the buffer.
+    /// The size of the buffer in bytes.
     Output(usize),
     Closed,
     Exited(ExitStatus),
@@ -287,7 +293,7 @@ impl Run<'_> {
         natural
     }
 
-    /// Until the shell has ended, and whatever it started has either ended too or had its time.
+    /// Until the shell has ended, and what it started has ended too or has reached its timeout.
     async fn natural_end(&mut self) -> End {
         while self.status.is_none() {
             let event = self.next().await;

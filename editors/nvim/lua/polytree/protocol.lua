@@ -839,6 +839,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
 ---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
+---@field answeredWith? polytree.protocol.MessageId|nil A later prompt that entered the turn in the same step: its answers answer this prompt as well.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil|polytree.protocol.BlobRef Replaces the agent's system prompt for this turn.
@@ -1517,10 +1518,22 @@
 ---@field domains? string[] Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one.
 ---@field loopback? boolean Servers on this machine may be reached too.
 
+--- What a command may touch.
+---@alias polytree.protocol.SandboxPolicy "read-only"|"workspace"|"off"
+
 --- What is enforced of a policy, and what is not.
 ---@class polytree.protocol.SandboxPromise
 ---@field enforced polytree.protocol.SandboxWord[] What is.
 ---@field missing polytree.protocol.SandboxWord[] What is not.
+
+--- What a command runs in, as far as this machine can enforce it: `metadata.sandbox` of a `bash` call and of a question. The last three fields are there when the command has ended.
+---@class polytree.protocol.SandboxReport
+---@field policy polytree.protocol.SandboxPolicy The policy.
+---@field enforced polytree.protocol.SandboxWord[] What is enforced.
+---@field missing polytree.protocol.SandboxWord[] What is not.
+---@field refused? string[] The lines of the output that tell of a refusal, which the sandbox may have caused; the first few.
+---@field restored? string[] Files by which programs are run, which the command has changed. They were put back as they were.
+---@field repositories? string[] Directories in which the command has created a git repository: its settings and hooks can name programs.
 
 --- A part of what a policy promises.
 ---@alias polytree.protocol.SandboxWord "read"|"write"|"git"|"network"|"domains"|"sockets"|"signals"
@@ -2181,6 +2194,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
 ---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
+---@field answeredWith? polytree.protocol.MessageId|nil A later prompt that entered the turn in the same step: its answers answer this prompt as well.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil Replaces the agent's system prompt for this turn.

@@ -4,6 +4,8 @@ mod lines;
 mod plan;
 mod properties;
 #[cfg(unix)]
+mod stored;
+#[cfg(unix)]
 mod witness;
 
 use std::{
@@ -15,7 +17,6 @@ use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
     permission::{Action, Rule},
-    todo::Todo,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -53,20 +54,6 @@ impl Host for Judge {
 
     fn rules(&self) -> Rules {
         self.rules.clone()
-    }
-
-    async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
-
-    async fn output(&self, _: &ToolContext, _: String) {}
-
-    async fn file_edited(&self, _: &ToolContext, _: &AbsPath) {}
-
-    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
-        Ok(Vec::new())
-    }
-
-    async fn set_todos(&self, _: Vec<Todo>) -> Result<(), ToolError> {
-        Ok(())
     }
 }
 
@@ -113,6 +100,12 @@ impl Place {
             std::os::unix::fs::symlink(".env", top.path().join("work/innocent")).unwrap();
         }
         Self { top }
+    }
+
+    fn remove_secrets(&self) {
+        for file in [".env", "innocent", "link"] {
+            let _ = std::fs::remove_file(self.top.path().join("work").join(file));
+        }
     }
 
     fn path(&self, name: &str) -> AbsPath {
