@@ -15,7 +15,6 @@ pub mod diagnose;
 pub mod event;
 pub mod file;
 pub mod find;
-pub mod hunk;
 pub mod listen;
 pub mod permission;
 pub mod project;

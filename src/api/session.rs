@@ -1,5 +1,6 @@
 //! The handlers of `session.*`.
 
+mod hunk;
 mod revert;
 
 use std::{collections::BTreeMap, path::Path};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use polytree_protocol::{
     file::FileStatus,
+    hunk::Hunk,
     id::MessageId,
     message::{Message, MessageWithParts},
     part::Part,
@@ -11,7 +12,7 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::{Error, Sessions, shared::Shared};
+use super::{Error, Sessions, review};
 use crate::{
     snapshot::{Snapshots, State},
     stdx::{paths::AbsPath, tasks::Tasks, text::unified_diff},
@@ -43,7 +44,7 @@ impl Sessions {
         let is_gone = |part: &Part| gone.as_ref().is_some_and(|gone| gone.all_parts().any(|other| other.id() == part.id()));
         let messages = in_order(messages).into_iter().filter(|other| message.as_ref().is_none_or(|message| belongs(other, message)));
         let parts = messages.flat_map(|message| message.parts).filter(|part| !is_gone(part));
-        let root = root(shared, session).await?;
+        let root = shared.root(session).await?;
         let mut files: BTreeMap<AbsPath, (State, State)> = BTreeMap::new();
         for part in parts {
             let Part::Patch(patch) = part else { continue };
@@ -89,7 +90,7 @@ impl Sessions {
         let first = first.ok_or_else(|| Error::UnknownMessage(message.clone()))?;
         let gone = session.revert.as_ref().and_then(|revert| undone(messages.clone(), &revert.message_id, revert.part_id.as_ref()));
         let is_gone = |part: &Part| gone.as_ref().is_some_and(|gone| gone.all_parts().any(|other| other.id() == part.id()));
-        let root = root(shared, session).await?;
+        let root = shared.root(session).await?;
         for part in messages[first..].iter().flat_map(|message| &message.parts).filter(|part| !is_gone(part)) {
             let Part::Patch(patch) = part else { continue };
             let Ok(id) = patch.hash.parse() else { continue };
@@ -107,6 +108,14 @@ impl Sessions {
         Ok(Before::Unchanged)
     }
 
+    /// The hunks of what the session changed and what is not undone with its message, by path and line.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or when the store cannot be read.
+    pub async fn hunks(&self, session: &Session, path: Option<&str>) -> Result<Vec<Hunk>, Error> {
+        review::list(&self.shared, session, path).await
+    }
+
     async fn all(&self, session: &Session) -> Result<Vec<MessageWithParts>, Error> {
         match self.shared.store.messages(session.id.clone(), None, None, MAX_BYTES).await? {
             Messages::Found(messages) => Ok(messages),
@@ -114,17 +123,6 @@ impl Sessions {
             Messages::NoSession | Messages::NoMessage => Err(Error::UnknownSession(session.id.clone())),
         }
     }
-}
-
-/// The top of the session's checkout, also if it is gone.
-pub(super) async fn root(shared: &Shared, session: &Session) -> Result<AbsPath, Error> {
-    let gone = || Error::DirectoryGone(session.directory.clone());
-    let place = shared.store.place(session.id.clone()).await?.ok_or_else(|| Error::UnknownSession(session.id.clone()))?;
-    let mut root = AbsPath::new(&session.directory).ok_or_else(gone)?;
-    for _ in place.path.split('/').filter(|name| !name.is_empty()) {
-        root = root.parent().ok_or_else(gone)?;
-    }
-    Ok(root)
 }
 
 /// Whether the message is this one or answers it.

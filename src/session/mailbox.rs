@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use polytree_protocol::{
-    hunk::Hunk,
-    id::{MessageId, PartId},
+    hunk::{Hunk, HunkState},
+    id::{HunkId, MessageId, PartId},
     session::Session,
 };
 use tokio::sync::oneshot;
 
-use super::{Error, Workspace, review::Decision};
+use super::{Error, Workspace};
 use crate::{
     store::{NewPrompt, QueueChange, QueueChanged},
     tool::context::Environment,
@@ -41,6 +41,16 @@ pub(super) struct Undo {
     /// The first message, and part of it, to undo; `None` takes back the last revert.
     pub to: Option<(MessageId, Option<PartId>)>,
     pub preview: bool,
+    pub partial: bool,
+    pub workspace: Arc<Workspace>,
+}
+
+/// Hunks that are kept or undone: one of them, all open ones of a file, or all of the session.
+pub(super) struct Decision {
+    pub state: HunkState,
+    pub hunk: Option<HunkId>,
+    pub path: Option<String>,
+    /// Leaves those alone that cannot be undone.
     pub partial: bool,
     pub workspace: Arc<Workspace>,
 }

@@ -6,14 +6,14 @@ use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     message::Message,
     part::{Part, PatchPart},
-    revert::{RevertAction, RevertedFile},
+    revert::RevertedFile,
     session::{Session, SessionRevert},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Workspace, mailbox::Undo, review, shared::Shared};
 use crate::{
-    snapshot::{self, Action, ChangeSet, Done, FilePlan, Recovered, Request, Uncovered},
+    snapshot::{self, ChangeSet, Done, FilePlan, Recovered, Request, Uncovered},
     stdx::paths::AbsPath,
     store::{Messages, Revert, Scope, SessionChange, Undone, Unit, undone},
 };
@@ -61,7 +61,7 @@ pub(super) async fn run(shared: &Shared, id: &SessionId, undo: Undo) -> Result<S
             journal.finish();
             session.ok_or_else(|| Error::UnknownSession(id.clone()))
         }
-        Err(snapshot::Error::Conflict(plan)) => Err(Error::Files(plan.conflicts().map(wire).collect())),
+        Err(snapshot::Error::Conflict(plan)) => Err(Error::Files(plan.conflicts().map(review::wire).collect())),
         Err(snapshot::Error::Nothing(plan)) if is_moved => {
             let done = Done { files: plan.files, uncovered: plan.uncovered, changes: None };
             store(shared, label, done).await?.ok_or_else(|| Error::UnknownSession(id.clone()))
@@ -249,7 +249,7 @@ async fn joined(shared: &Shared, root: &str, earlier: Option<String>, later: Opt
 
 /// The marker with what happened to the files; of an earlier revert, which it extends, the other files stay listed.
 fn filled(marker: SessionRevert, files: &[FilePlan], uncovered: &[Uncovered]) -> SessionRevert {
-    let mut listed: Vec<RevertedFile> = files.iter().map(wire).collect();
+    let mut listed: Vec<RevertedFile> = files.iter().map(review::wire).collect();
     listed.extend(marker.files.into_iter().filter(|old| !files.iter().any(|new| new.path.to_string() == old.path)));
     listed.sort_by(|one, other| one.path.cmp(&other.path));
     let mut paths = marker.uncovered;
@@ -257,16 +257,4 @@ fn filled(marker: SessionRevert, files: &[FilePlan], uncovered: &[Uncovered]) ->
     paths.sort_unstable();
     paths.dedup();
     SessionRevert { files: listed, uncovered: paths, ..marker }
-}
-
-pub(super) fn wire(file: &FilePlan) -> RevertedFile {
-    let action = match file.action {
-        Action::Restore => RevertAction::Restore,
-        Action::Create => RevertAction::Create,
-        Action::Delete => RevertAction::Delete,
-        Action::Merge => RevertAction::Merge,
-        Action::Skip => RevertAction::Skip,
-        Action::Conflict => RevertAction::Conflict,
-    };
-    RevertedFile { path: file.path.to_string(), action, reason: file.reason.clone() }
 }

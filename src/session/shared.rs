@@ -132,6 +132,17 @@ impl Shared {
         self.store.session(id.clone()).await?.0.ok_or_else(|| Error::UnknownSession(id.clone()))
     }
 
+    /// The top of a session's checkout, also if it is gone.
+    pub async fn root(&self, session: &Session) -> Result<AbsPath, Error> {
+        let gone = || Error::DirectoryGone(session.directory.clone());
+        let place = self.store.place(session.id.clone()).await?.ok_or_else(|| Error::UnknownSession(session.id.clone()))?;
+        let mut root = AbsPath::new(&session.directory).ok_or_else(gone)?;
+        for _ in place.path.split('/').filter(|name| !name.is_empty()) {
+            root = root.parent().ok_or_else(gone)?;
+        }
+        Ok(root)
+    }
+
     /// A session; whether its directory is missing has been checked.
     pub async fn session(&self, id: &SessionId) -> Result<Session, Error> {
         let (mut session, checkouts) = self.store.session(id.clone()).await?;

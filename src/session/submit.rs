@@ -13,8 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Error, Sessions, Workspace, ids, input,
-    mailbox::{Command, Prepared, TurnEnd, Undo},
-    review::Decision,
+    mailbox::{Command, Decision, Prepared, TurnEnd, Undo},
     sampling, task, turn,
 };
 use crate::{

@@ -26,9 +26,8 @@ use self::unsettled::Unsettled;
 use super::{
     Error,
     error::MAX_QUEUED,
-    mailbox::{Accepted, Command, Prepared, TurnEnd, Undo},
-    revert,
-    review::{self, Decision},
+    mailbox::{Accepted, Command, Decision, Prepared, TurnEnd, Undo},
+    revert, review,
     shared::Shared,
     turn::{self, Fresh, Open, Outcome, Start, Steering},
 };

@@ -17,7 +17,6 @@ mod prompts;
 mod questions;
 mod queue;
 mod record;
-mod reviews;
 mod rows;
 mod sessions;
 mod settle;

@@ -1,6 +1,8 @@
 //! What the user decides about hunks. Where a file changes by that, it is a revert like any other: journalled, through
 //! editors, and with what others have written merged.
 
+use std::sync::Arc;
+
 use polytree_protocol::{
     events::{EventPayload, FilePath},
     hunk::{Hunk, HunkState},
@@ -17,24 +19,14 @@ use super::{
     text::Refusal,
 };
 use crate::{
-    session::{Error, Workspace, revert::wire, shared::Shared},
-    snapshot::{self, Change, ChangeSet, Done, Mode, Objects, Recovered, Request, State},
+    session::{Error, mailbox::Decision, shared::Shared},
+    snapshot::{self, Action, Change, ChangeSet, Done, FilePlan, Mode, Objects, Recovered, Request, State},
     stdx::{paths::AbsPath, text::prefix},
     store::{Scope, Unit},
 };
 
 /// What the model is told of a hunk, in bytes.
 const MAX_TOLD: usize = 400;
-
-/// Hunks that are kept or undone: one of them, all open ones of a file, or all of the session.
-pub(in crate::session) struct Decision {
-    pub state: HunkState,
-    pub hunk: Option<HunkId>,
-    pub path: Option<String>,
-    /// Leaves those alone that cannot be undone.
-    pub partial: bool,
-    pub workspace: std::sync::Arc<Workspace>,
-}
 
 /// What the journal says, to store the decision after a restart.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +60,7 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
     let Decision { state, hunk, path, partial, workspace } = decision;
     let reviewed = Reviewed::load(shared, &session, workspace.buffers, |file| path.as_ref().is_none_or(|path| file.to_string() == *path));
     let reviewed = reviewed.await?;
-    let (root, snapshots, asked) = (reviewed.root.clone(), std::sync::Arc::clone(&reviewed.snapshots), hunk.clone());
+    let (root, snapshots, asked) = (reviewed.root.clone(), Arc::clone(&reviewed.snapshots), hunk.clone());
     let found = snapshots.with_objects(move |objects| targets(&reviewed, state, asked.as_ref(), objects)).await.map_err(Error::Undo)?;
     let found = found.map_err(Error::Undo)?;
     if let Some(hunk) = hunk.filter(|_| !found.is_known) {
@@ -114,7 +106,7 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
 pub(in crate::session) async fn recover(shared: &Shared, label: Label, recovered: Recovered) -> Result<(), Error> {
     let Recovered { done, journal, .. } = recovered;
     if let Some(session) = shared.store.session(label.session).await?.0 {
-        let root = super::diff::root(shared, &session).await?;
+        let root = shared.root(&session).await?;
         store(shared, &session, label.review, Some((&root, &done))).await?;
     }
     journal.finish();
@@ -125,12 +117,12 @@ pub(in crate::session) async fn recover(shared: &Shared, label: Label, recovered
 async fn store(shared: &Shared, session: &Session, records: Vec<Record>, done: Option<(&AbsPath, &Done)>) -> Result<(), Error> {
     let mut unit = Unit::new(&Scope::of(session));
     let mut paths = Vec::new();
-    let root = super::diff::root(shared, session).await?;
+    let root = shared.root(session).await?;
     for mut record in records {
         let path = root.join(&record.path);
         let plan = done.and_then(|(_, done)| done.files.iter().find(|file| file.path == path));
         match plan {
-            Some(file) if file.action == snapshot::Action::Conflict => continue,
+            Some(file) if file.action == Action::Conflict => continue,
             Some(file) => {
                 let content = |state: &State| state.content().map(|(id, _)| id);
                 (record.text, record.result) = (content(&file.from), content(&file.to));
@@ -234,4 +226,17 @@ fn result(file: &Chain, text: &str, now: &State, objects: &Objects) -> std::io::
     });
     let id = objects.write(text.as_bytes())?;
     Ok(State::File { id, size: text.len() as u64, mode: mode.unwrap_or(Mode::of_git(false)) })
+}
+
+/// What happens to a file.
+pub(in crate::session) fn wire(file: &FilePlan) -> RevertedFile {
+    let action = match file.action {
+        Action::Restore => RevertAction::Restore,
+        Action::Create => RevertAction::Create,
+        Action::Delete => RevertAction::Delete,
+        Action::Merge => RevertAction::Merge,
+        Action::Skip => RevertAction::Skip,
+        Action::Conflict => RevertAction::Conflict,
+    };
+    RevertedFile { path: file.path.to_string(), action, reason: file.reason.clone() }
 }

@@ -19,7 +19,7 @@ use polytree_protocol::{
 };
 
 use self::chain::{Chain, Chains, Contents, Now, Origin, Record, View};
-use super::{Error, Sessions, diff, shared::Shared};
+use super::{Error, shared::Shared};
 use crate::{
     overlay::{Policy, position},
     snapshot::{Snapshots, State},
@@ -27,7 +27,7 @@ use crate::{
     store::{Messages, Scope, Unit, undone},
 };
 
-pub(super) use decide::{Decision, recover, run};
+pub(super) use decide::{recover, run, wire};
 pub(super) use told::told;
 
 /// The longest conversation that is read to find what is undone, in bytes as stored.
@@ -37,25 +37,23 @@ const MAX_TEXTS: usize = 24 * 1024 * 1024;
 /// The longest texts of one event.
 const MAX_EVENT_TEXTS: usize = 64 * 1024;
 
-impl Sessions {
-    /// The hunks of what the session changed and what is not undone with its message, by path and line.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`], or when the store cannot be read.
-    pub async fn hunks(&self, session: &Session, path: Option<&str>) -> Result<Vec<Hunk>, Error> {
-        let reviewed = Reviewed::load(&self.shared, session, Policy::default(), |file| path.is_none_or(|path| file.to_string() == path));
-        let hunks: Vec<Hunk> = reviewed.await?.hunks().await?.into_values().flatten().collect();
-        if hunks.iter().map(length).sum::<usize>() > MAX_TEXTS {
-            let what = "these hunks are too long for one answer; ask for those of one file with `path`".into();
-            return Err(Error::TooLarge { what, limit: MAX_TEXTS as u64 });
-        }
-        Ok(hunks)
+/// The most files of which the hunks are announced at once.
+const MAX_EVENTS: usize = 200;
+
+/// The hunks of a session, or of one of its files, by path and line.
+pub(super) async fn list(shared: &Shared, session: &Session, path: Option<&str>) -> Result<Vec<Hunk>, Error> {
+    let reviewed = Reviewed::load(shared, session, Policy::default(), |file| path.is_none_or(|path| file.to_string() == path));
+    let hunks: Vec<Hunk> = reviewed.await?.hunks().await?.into_values().flatten().collect();
+    if hunks.iter().map(length).sum::<usize>() > MAX_TEXTS {
+        let what = "these hunks are too long for one answer; ask for those of one file with `path`".into();
+        return Err(Error::TooLarge { what, limit: MAX_TEXTS as u64 });
     }
+    Ok(hunks)
 }
 
-/// Tells clients the hunks of these files.
+/// Tells clients the hunks of these files, unless there are too many.
 pub(super) async fn tell(shared: &Shared, session: &Session, paths: &[String]) -> Result<(), Error> {
-    if paths.is_empty() {
+    if paths.is_empty() || paths.len() > MAX_EVENTS {
         return Ok(());
     }
     let reviewed = Reviewed::load(shared, session, Policy::default(), |file| paths.contains(&file.to_string())).await?;
@@ -85,7 +83,7 @@ struct Reviewed {
 
 impl Reviewed {
     async fn load(shared: &Shared, session: &Session, policy: Policy, wants: impl Fn(&AbsPath) -> bool) -> Result<Self, Error> {
-        let root = diff::root(shared, session).await?;
+        let root = shared.root(session).await?;
         let (mut parts, reviews) = shared.store.changes(session.id.clone()).await?;
         let gone = gone(shared, session).await?;
         parts.retain(|part| !gone.contains(&part.id));

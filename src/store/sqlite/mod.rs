@@ -17,7 +17,6 @@ mod migrations;
 mod projects;
 mod questions;
 mod readers;
-mod reviews;
 mod rows;
 mod sessions;
 pub mod size;

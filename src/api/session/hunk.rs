@@ -5,10 +5,12 @@ use polytree_protocol::{
     methods::{HunkKeep, HunkList, HunkUndo},
 };
 
-use super::select;
-use crate::rpc::{
-    error::Error,
-    handler::{Context, Handler},
+use crate::{
+    api::select,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
 
 impl Handler for HunkList {
