@@ -204,6 +204,7 @@ impl Daemon {
             projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
+        let followers = Followers::new(Arc::clone(&projects), Arc::clone(&store), tasks.child());
         let workspaces = Arc::clone(&projects) as _;
         let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), workspaces, Arc::clone(&snapshots), tasks.child()).await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
@@ -219,7 +220,7 @@ impl Daemon {
             overlay,
             symbols,
             finder,
-            followers: Followers::default(),
+            followers,
             snapshots,
             searches: Arc::default(),
             started: now_ms(),
