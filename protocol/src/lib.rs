@@ -31,6 +31,8 @@ pub mod config;
 pub mod daemon;
 pub mod diagnose;
 pub mod diagnose_machine;
+pub mod diagnostics;
+pub mod editor;
 pub mod event;
 pub mod export;
 pub mod file;
@@ -53,6 +55,8 @@ pub mod text;
 pub mod todo;
 pub mod tokens;
 pub mod tool;
+pub mod tools;
+pub mod usage;
 
 pub mod generate;
 

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod clients;
 pub mod diagnose;
 mod edits;
+pub mod follow;
 pub mod life;
 pub mod listeners;
 
@@ -15,6 +16,7 @@ use std::{
 use self::{
     calls::Calls,
     clients::Clients,
+    follow::Followers,
     life::{Life, Work},
     listeners::Listeners,
 };
@@ -133,6 +135,8 @@ pub struct Daemon {
     pub overlay: Arc<Overlay>,
     pub symbols: Arc<Symbols>,
     pub finder: Arc<Finder>,
+    /// Who follows which directory.
+    pub followers: Followers,
     /// What sessions changed in files.
     pub snapshots: Arc<Snapshots>,
     pub searches: Arc<SearchSlots>,
@@ -200,6 +204,7 @@ impl Daemon {
             projects = projects.with_recordings(environment);
         }
         let projects = Arc::new(projects);
+        let followers = Followers::new(Arc::clone(&projects), Arc::clone(&store), tasks.child());
         let workspaces = Arc::clone(&projects) as _;
         let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), workspaces, Arc::clone(&snapshots), tasks.child()).await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
@@ -215,6 +220,7 @@ impl Daemon {
             overlay,
             symbols,
             finder,
+            followers,
             snapshots,
             searches: Arc::default(),
             started: now_ms(),

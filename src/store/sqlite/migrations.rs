@@ -12,7 +12,10 @@ const ALL: &[M<'static>] = &[
     M::up(include_str!("migrations/0002_project.sql")),
     M::up(include_str!("migrations/0003_turn.sql")),
     M::up(include_str!("migrations/0004_answers.sql")),
-    M::up(include_str!("migrations/0006_review.sql")),
+    M::up(include_str!("migrations/0005_usage.sql")),
+    M::up(include_str!("migrations/0006_session_grants.sql")),
+    M::up(include_str!("migrations/0007_hidden.sql")),
+    M::up(include_str!("migrations/0008_review.sql")),
 ];
 
 /// The newest version of the tables.
