@@ -119,7 +119,7 @@ impl Store {
         .await
     }
 
-    /// The last answer to a prompt.
+    /// The last answer to a prompt that is no summary.
     pub async fn last_answer(&self, prompt: MessageId) -> Result<Option<MessageId>, Error> {
         self.read(move |rows| rows.last_answer(&prompt)).await
     }
@@ -157,7 +157,10 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
         }
         None => None,
     };
-    let (message_id, chosen) = (message.id.clone(), Some((message.agent.clone(), message.model.clone())));
+    // A summary does not change with what the session works.
+    let is_compaction = parts.iter().any(|part| matches!(part, Part::Compaction(_)));
+    let chosen = (!is_compaction).then(|| (message.agent.clone(), message.model.clone()));
+    let message_id = message.id.clone();
     transaction.emit_message(&scope, Message::User(message), Some(&digest))?;
     for part in parts {
         transaction.emit_part(&scope, part)?;

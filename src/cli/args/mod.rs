@@ -1,5 +1,6 @@
 //! The commands and options of the command line.
 
+mod compact;
 mod recording;
 mod revert;
 mod serve;
@@ -20,6 +21,7 @@ use polytree_protocol::{
 };
 
 pub use self::{
+    compact::SessionsCompactArgs,
     recording::RecordingArgs,
     revert::{SessionsRevertArgs, SessionsUnrevertArgs},
     serve::{ServeArgs, StdioArgs, StopArgs},
@@ -257,6 +259,8 @@ pub enum SessionsCommand {
     Show(SessionsShowArgs),
     /// Copy a session's conversation into a new session
     Fork(SessionsForkArgs),
+    /// Summarise a session's conversation, so that the model has room again
+    Compact(SessionsCompactArgs),
     /// Undo a session from a prompt on, with the files that it changed
     Revert(SessionsRevertArgs),
     /// Take back an undo, until the next prompt
