@@ -2273,12 +2273,29 @@ export type SandboxNetwork = {
   /** Servers on this machine may be reached too. */
   loopback?: boolean
 }
+/** What a command may touch. */
+export type SandboxPolicy = "read-only" | "workspace" | "off"
 /** What is enforced of a policy, and what is not. */
 export type SandboxPromise = {
   /** What is. */
   enforced: Array<SandboxWord>
   /** What is not. */
   missing: Array<SandboxWord>
+}
+/** What a command runs in, as far as this machine can enforce it: `metadata.sandbox` of a `bash` call and of a question. The last three fields are there when the command has ended. */
+export type SandboxReport = {
+  /** The policy. */
+  policy: SandboxPolicy
+  /** What is enforced. */
+  enforced: Array<SandboxWord>
+  /** What is not. */
+  missing: Array<SandboxWord>
+  /** The lines of the output that tell of a refusal, which the sandbox may have caused; the first few. */
+  refused?: Array<string>
+  /** Files by which programs are run, which the command has changed. They were put back as they were. */
+  restored?: Array<string>
+  /** Directories in which the command has created a git repository: its settings and hooks can name programs. */
+  repositories?: Array<string>
 }
 /** A part of what a policy promises. */
 export type SandboxWord = "read" | "write" | "git" | "network" | "domains" | "sockets" | "signals"

@@ -37,6 +37,7 @@ pub mod file;
 pub mod find;
 pub mod listen;
 pub mod message;
+pub mod message_error;
 pub mod part;
 pub mod permission;
 pub mod permission_config;
@@ -49,6 +50,7 @@ pub mod session;
 pub mod symbol;
 pub mod text;
 pub mod todo;
+pub mod tokens;
 pub mod tool;
 
 pub mod generate;

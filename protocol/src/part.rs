@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::{
     id::{MessageId, PartId, SessionId},
-    message::{MessageError, Tokens},
+    message_error::MessageError,
     provider::ModelRef,
     todo::Todo,
+    tokens::Tokens,
 };
 
 macro_rules! parts {

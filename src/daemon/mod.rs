@@ -292,6 +292,8 @@ impl Daemon {
             if has_started {
                 // In advance, before a command needs it.
                 self.projects.sandbox().abilities().await;
+                let sandbox = Arc::clone(self.projects.sandbox());
+                let _ = Tasks::spawn_blocking(move || sandbox.clean()).await;
                 // Damage is reported through `wait_for_damage`.
                 let _ = self.store.check_integrity().await;
             }

@@ -92,6 +92,19 @@ await record('sandbox', async ({ ask, model }) => {
   await ask('write both', { mode: 'edits' })
 })
 
+await record('undo', async ({ ask, model, daemon, session }) => {
+  model.script(
+    call('write', { filePath: 'made.txt', content: 'made\n' }),
+    say('It is made.'),
+    call('read', { filePath: 'src/main.txt' }),
+    call('edit', { filePath: 'src/main.txt', oldString: 'two', newString: '2' }),
+    say('It is changed.'),
+  )
+  await ask('make a file', { mode: 'edits' })
+  const { messageID } = await ask('change the other', { mode: 'edits' })
+  await daemon.request('session.revert', { sessionID: session.id, messageID })
+})
+
 await record('ends', async ({ ask, model, daemon, session, idle }) => {
   model.script((reply) => reply.text('This goes on and on'), say('Not reached.'))
   await daemon.request('session.submit', { sessionID: session.id, parts: 'talk' })

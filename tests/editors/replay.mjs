@@ -47,7 +47,7 @@ async function test(title, run) {
   await opened.context.close()
 }
 
-for (const name of ['answer', 'tools', 'sandbox', 'ends']) {
+for (const name of ['answer', 'tools', 'sandbox', 'undo', 'ends']) {
   await test(`the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`, async ({ tab }) => {
     const transcript = JSON.parse(fs.readFileSync(path.join(transcripts, `${name}.json`), 'utf8'))
     const grown = await tab.evaluate((recorded) => window.replay.grow(recorded), transcript)

@@ -10,6 +10,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
 import { Screen } from './screen.mjs'
+import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
 const [codeServer, vsix, out, nvim] = process.argv.slice(2).map((name) => path.resolve(name))
@@ -33,7 +34,9 @@ function connections() {
 
 let passed = 0
 let failed = 0
+const only = process.env.POLYTREE_TEST
 async function test(name, run) {
+  if (only && !name.includes(only)) return
   const started = Date.now()
   try {
     await run()
@@ -356,6 +359,8 @@ await test('sessions are listed, and a new one begins empty', async () => {
   await chat().locator('.empty').waitFor()
   await picture('new-session')
 })
+
+await sessionTests({ test, where, page, chat, said, command, ask, answer, pick, picture })
 
 await close()
 console.log(`VS Code of ${path.basename(codeServer)}: ${passed} passed, ${failed} failed`)

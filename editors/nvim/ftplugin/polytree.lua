@@ -2,8 +2,8 @@
 local buf = vim.api.nvim_get_current_buf()
 local config = require("polytree.config")
 
+-- Plugins find the parser by it; what is highlighted is the matter of `polytree.highlight`.
 vim.treesitter.language.register("markdown", "polytree")
-pcall(vim.treesitter.start, buf, "markdown")
 -- Beside Markdown's own highlighting: details of tool calls and thoughts.
 vim.bo[buf].syntax = "polytree"
 vim.bo[buf].commentstring = ""

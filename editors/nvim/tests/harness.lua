@@ -143,6 +143,12 @@ function M.reset()
       return client.client.rpc == nil
     end, 10)
   end
+  vim.cmd.stopinsert()
+  for _, win in ipairs(vim.api.nvim_list_wins()) do
+    if vim.api.nvim_win_is_valid(win) and vim.api.nvim_win_get_config(win).relative ~= "" then
+      vim.api.nvim_win_close(win, true)
+    end
+  end
   vim.cmd("silent! tabonly | silent! only")
   for _, buf in ipairs(vim.api.nvim_list_bufs()) do
     pcall(vim.api.nvim_buf_delete, buf, { force = true })

@@ -9,7 +9,7 @@ for _, name in ipairs({ "harness", "model_server" }) do
 end
 local harness = require("polytree_test.harness")
 local files = #arg > 0 and arg
-  or { "pure", "annotations", "pack", "replay", "permissions", "connection", "conversation" }
+  or { "pure", "annotations", "pack", "replay", "permissions", "connection", "conversation", "control", "highlight" }
 for _, name in ipairs(files) do
   dofile(here .. "/" .. name .. ".lua")
 end

@@ -75,6 +75,7 @@ local function ended(exit, output, sandbox)
   return require("polytree.render").part({
     type = "tool",
     tool = "bash",
+    subject = "make",
     state = {
       status = "completed",
       input = { command = "make" },

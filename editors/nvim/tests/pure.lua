@@ -48,6 +48,7 @@ test("a tool's call is one line with foldable details, and hides nothing in cont
   local lines = render.part({
     type = "tool",
     tool = "bash",
+    subject = "cat a\27[2J `b`",
     state = {
       status = "completed",
       input = { command = "cat a\27[2J `b`" },

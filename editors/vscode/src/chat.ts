@@ -8,6 +8,7 @@ import { parsePrompt } from './context'
 import { Conversation } from './conversation'
 import { Feed, shown } from './feed'
 import type { Project } from './project'
+import { Queue } from './queue'
 import type { Choice, FromPage, ToPage } from './webview/messages'
 import { pageHtml } from './webview/page'
 
@@ -35,6 +36,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     sessionChanged: () => this.sendProject(),
     unresolved: (messageID) => void this.resolve(messageID),
   })
+  private readonly queue: Queue
   private attached: { name: string; part: PartInput }[] = []
   private draft = { text: '', focus: false }
   private readonly listening: vscode.Disposable[] = []
@@ -49,6 +51,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     private readonly project: Project,
     private readonly log: vscode.LogOutputChannel,
   ) {
+    this.queue = new Queue(client, (message) => this.send(message))
     this.listening.push(
       client.onState(() => this.sendState()),
       project.onChange(() => this.sendProject()),
@@ -107,12 +110,13 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
         this.sendAll()
         this.sendProject()
         this.sendAttached()
+        this.queue.show()
         this.send({ type: 'draft', ...this.draft })
         this.draft = { text: '', focus: false }
         if (!this.conversation) await this.showLast()
         return
       case 'submit': {
-        const sent = await this.submit(await parsePrompt(this.client.directory, message.text)).catch((error: Error) => {
+        const sent = await this.write(await parsePrompt(this.client.directory, message.text), message.steer).catch((error: Error) => {
           this.send({ type: 'sent', ok: false })
           throw error
         })
@@ -134,6 +138,17 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
         if (question) await this.project.answer(question, message.response, message.message)
         return
       }
+      case 'edit': {
+        const text = this.queue.edit(message.messageID)
+        return this.send({ type: 'draft', text, focus: true })
+      }
+      case 'remove':
+        return await this.queue.remove(this.sessionID ?? '', message.messageID)
+      case 'move':
+        return await this.queue.move(this.sessionID ?? '', message.messageID, message.before)
+      case 'revert':
+      case 'fork':
+        return void (await vscode.commands.executeCommand(`polytree.${message.type}`, { sessionID: this.sessionID, messageID: message.messageID }))
       case 'detach':
         this.attached.splice(message.index, 1)
         this.sendAttached()
@@ -165,7 +180,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     const id = this.conversation?.sessionID
     const session = (id && this.project.sessions.get(id)) || this.conversation?.session
     const status = (id && this.project.statuses.get(id)) || ({ type: 'idle' } as const)
-    void vscode.commands.executeCommand('setContext', 'polytree.busy', status.type !== 'idle')
+    const context = { busy: status.type !== 'idle', hasSession: Boolean(session), undone: Boolean(session?.revert) }
+    for (const [name, value] of Object.entries(context)) void vscode.commands.executeCommand('setContext', `polytree.${name}`, value)
     if (this.view) this.view.description = session?.title ?? ''
     this.send({ type: 'session', ...(session ? { session } : {}), status, choice: this.words() })
     const own = id ? this.project.questionsOf(id) : []
@@ -218,6 +234,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.conversation = conversation
     this.early = []
     this.feed.clear()
+    this.queue.clear()
     this.sendAll()
     this.sendProject()
     this.following = this.client.subscribe(
@@ -229,6 +246,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
             // Read only once the events are coming: what is in both is known by its cursor.
             if (this.early) void this.load(conversation)
           } else if (event.sessionID === sessionID) {
+            if (event.type === 'session.queue.updated') this.readQueue(conversation)
             if (this.early) this.early.push(event)
             else this.feed.take(conversation, event)
           }
@@ -253,10 +271,16 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
       this.early = undefined
       this.sendAll()
       this.sendProject()
+      this.readQueue(conversation)
       for (const event of early) this.feed.take(conversation, event)
     } catch (error) {
       this.log.error(`reading the session: ${(error as Error).message}`)
     }
+  }
+
+  private readQueue(conversation: Conversation): void {
+    const isCurrent = () => this.conversation === conversation
+    this.queue.read(conversation.sessionID, isCurrent).catch((error: Error) => this.log.warn(`reading the queue: ${error.message}`))
   }
 
   private async older(): Promise<void> {
@@ -288,6 +312,23 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     if (last && !this.conversation) await this.show(last.id)
   }
 
+  /** Sends what was written in the chat: as a prompt, in place of one that waits, or to the running turn. */
+  private async write(parts: PartInput[], isSteering = false): Promise<string | undefined> {
+    const sessionID = this.sessionID
+    if (sessionID && (await this.queue.replace(sessionID, parts))) return sessionID
+    return sessionID && isSteering ? await this.steer(parts, sessionID) : await this.submit(parts)
+  }
+
+  /** Tells the running turn something, which the model reads before its next step. */
+  async steer(parts: PartInput[], sessionID = this.sessionID): Promise<string | undefined> {
+    if (!sessionID) return await this.submit(parts)
+    await this.client.request('session.steer', { sessionID, parts: [...parts, ...this.attached.map(({ part }) => part)] })
+    this.attached = []
+    this.sendAttached()
+    await this.show(sessionID)
+    return sessionID
+  }
+
   /** Sends a prompt to the session that is shown, or to a new one. Answers the session. */
   async submit(parts: PartInput[], sessionID = this.conversation?.sessionID): Promise<string | undefined> {
     const settings = vscode.workspace.getConfiguration('polytree')
@@ -314,8 +355,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     return result.sessionID
   }
 
-  async abort(): Promise<boolean> {
-    const sessionID = this.conversation?.sessionID
+  async abort(sessionID = this.sessionID): Promise<boolean> {
     return sessionID ? await this.client.request('session.abort', { sessionID }) : false
   }
 
@@ -329,6 +369,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.following?.dispose()
     this.following = undefined
     this.conversation = undefined
+    this.queue.clear()
     this.sendAll()
     this.sendProject()
   }

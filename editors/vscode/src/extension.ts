@@ -1,28 +1,14 @@
 // polytree for VS Code: what is defined by package.json, put together.
 import { homedir } from 'node:os'
 import * as vscode from 'vscode'
-import type { Mode, Permission, Session } from '@polytree/protocol'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
-import { diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
+import { type Api, commands, plainText } from './commands'
 import { Project } from './project'
-import { age, cost } from './webview/format'
+import { sessionCommands } from './session_commands'
+import { cost } from './webview/format'
 import { ChangeTree, HeadTexts, QuestionTree, SessionTree } from './trees'
-
-/** What `polytree.prompt` takes from key bindings and other extensions. */
-interface PromptArguments {
-  text?: string
-  sessionID?: string
-  context?: 'selection' | 'file' | 'diagnostics'
-}
-
-/** What other extensions get from `activate`. */
-export interface Api {
-  client: Client
-  project: Project
-  chat: Chat
-}
 
 export function activate(context: vscode.ExtensionContext): Api {
   const log = vscode.window.createOutputChannel('polytree', { log: true })
@@ -48,8 +34,10 @@ export function activate(context: vscode.ExtensionContext): Api {
     statusBar(client, project, chat),
     questionNotices(project, chat),
   )
-  commands(context, { client, project, chat }, changes, log)
-  return { client, project, chat }
+  const api = { client, project, chat }
+  const add = commands(context, api, changes, log)
+  sessionCommands(add, api)
+  return api
 }
 
 function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposable {
@@ -77,11 +65,6 @@ function statusBar(client: Client, project: Project, chat: Chat): vscode.Disposa
   return vscode.Disposable.from(item, client.onState(update), project.onChange(update), chat.onChange(update))
 }
 
-/** Text of others for a notification or a list, which take `[a](b)` for a link and `$(a)` for an icon. */
-function plainText(text: string): string {
-  return text.replace(/[[\]()$]/g, ' ').slice(0, 200)
-}
-
 /** Tells of questions that cannot be seen: the chat shows its own. */
 function questionNotices(project: Project, chat: Chat): vscode.Disposable {
   const told = new Set<string>()
@@ -101,12 +84,6 @@ function questionNotices(project: Project, chat: Chat): vscode.Disposable {
   })
 }
 
-const MODES: { label: Mode; description: string }[] = [
-  { label: 'ask', description: 'asks for all that the rules do not allow' },
-  { label: 'edits', description: 'edits in the worktree, and commands in the sandbox, without a question' },
-  { label: 'all', description: 'everything without a question, but for what is denied' },
-]
-
 /** "Fix with polytree" for problems that language servers report. */
 class FixProblems implements vscode.CodeActionProvider {
   provideCodeActions(document: vscode.TextDocument, _range: vscode.Range, { diagnostics }: vscode.CodeActionContext): vscode.CodeAction[] {
@@ -115,172 +92,5 @@ class FixProblems implements vscode.CodeActionProvider {
     action.diagnostics = [...diagnostics]
     action.command = { command: 'polytree.fix', title: 'Fix with polytree', arguments: [document.uri, diagnostics] }
     return [action]
-  }
-}
-
-function commands(context: vscode.ExtensionContext, { client, project, chat }: Api, changes: ChangeTree, log: vscode.LogOutputChannel): void {
-  const add = (name: string, run: (...given: never[]) => unknown) => {
-    const guarded = async (...given: never[]) => {
-      try {
-        return await run(...given)
-      } catch (error) {
-        log.error(`${name}: ${(error as Error).message}`)
-        void vscode.window.showErrorMessage(`polytree: ${plainText((error as Error).message)}`)
-        return undefined
-      }
-    }
-    context.subscriptions.push(vscode.commands.registerCommand(`polytree.${name}`, guarded))
-  }
-
-  add('open', async (given?: { sessionID?: string }) => {
-    // Who opens the chat wants to write.
-    await chat.compose()
-    await project.open()
-    if (given?.sessionID) await chat.show(given.sessionID)
-  })
-  add('new', async () => {
-    chat.fresh()
-    await chat.compose()
-  })
-  add('prompt', async ({ text, sessionID, context: about }: PromptArguments = {}) => {
-    await project.open()
-    const editor = vscode.window.activeTextEditor
-    if (about === 'selection' && editor) attachSelection(editor)
-    else if (about === 'file' && editor) chat.attach(vscode.workspace.asRelativePath(editor.document.uri), filePart(client.directory, editor.document.uri))
-    else if (about === 'diagnostics' && editor) attachProblems(editor.document.uri)
-    if (!text) return void (await chat.compose())
-    return { sessionID: await chat.submit(await parsePrompt(client.directory, text), sessionID) }
-  })
-  add('promptSelection', async () => {
-    const editor = vscode.window.activeTextEditor
-    if (editor) attachSelection(editor)
-    await chat.compose()
-  })
-  add('promptDiagnostics', async () => {
-    const editor = vscode.window.activeTextEditor
-    if (!editor || !attachProblems(editor.document.uri)) return void vscode.window.showInformationMessage('polytree: this file has no problems.')
-    await chat.compose('Fix these problems.')
-  })
-  add('fix', async (uri: vscode.Uri, diagnostics: vscode.Diagnostic[]) => {
-    const part = diagnosticsPart(client.directory, uri, diagnostics)
-    if (!part) return
-    await vscode.commands.executeCommand('polytree.chat.focus')
-    await project.open()
-    await chat.submit([{ type: 'text', text: 'Fix this problem.' }, part, filePart(client.directory, uri)])
-  })
-  add('addFile', async (uri: vscode.Uri | undefined = vscode.window.activeTextEditor?.document.uri) => {
-    if (!uri) return
-    const { type } = await vscode.workspace.fs.stat(uri)
-    chat.attach(vscode.workspace.asRelativePath(uri), filePart(client.directory, uri, undefined, type === vscode.FileType.Directory))
-    await chat.compose()
-  })
-  add('abort', async () => await chat.abort())
-  add('sessions', async () => {
-    await project.open()
-    await project.read()
-    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: [project.statuses.get(session.id)?.type, age(session.time.updated), cost(session.cost)].filter(Boolean).join(' · '), detail: session.directory, session }))
-    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
-    if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
-  })
-  add('rename', async (session: Session | undefined = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined) => {
-    if (!session) return
-    const title = await vscode.window.showInputBox({ prompt: 'Title of the session', value: session.title })
-    if (title) await client.request('session.update', { sessionID: session.id, title })
-  })
-  add('archive', async (session: Session | undefined = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined) => {
-    if (!session) return
-    await client.request('session.update', { sessionID: session.id, archived: true })
-    if (chat.sessionID === session.id) chat.fresh()
-  })
-
-  /** The question that is on the screen; where there is none, the oldest is shown and nothing is answered. */
-  const onScreen = async (): Promise<Permission | undefined> => {
-    const own = chat.visible && chat.sessionID ? project.questionsOf(chat.sessionID)[0] : undefined
-    const first = project.questions[0]
-    if (own || !first) return own
-    await vscode.commands.executeCommand('polytree.open', { sessionID: first.sessionID })
-    return undefined
-  }
-  const reply = (response: 'once' | 'always' | 'reject') => async () => {
-    const question = await onScreen()
-    if (question) await project.answer(question, response)
-  }
-  add('allow', reply('once'))
-  add('always', reply('always'))
-  add('reject', reply('reject'))
-  add('answer', async (given?: { permissionID?: string; response?: 'once' | 'always' | 'reject' }) => {
-    const question = given?.permissionID ? project.questions.find((one) => one.id === given.permissionID) : await onScreen()
-    if (!question) {
-      if (given?.permissionID) throw new Error('that question is not open any more')
-      return
-    }
-    const response = given?.response ?? (await chooseResponse(question.always.length > 0))
-    if (response) await project.answer(question, response)
-  })
-
-  add('model', async () => {
-    const models = await client.request('model.list', { directory: client.directory })
-    const items = models.map((model) => ({ label: `${model.providerID}/${model.modelID}`, description: model.info.name, model }))
-    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Model of the next prompts' })
-    if (!chosen) return
-    const { providerID, modelID, info } = chosen.model
-    chat.choice = { ...chat.choice, model: { providerID, modelID } }
-    delete chat.choice.variant
-    const variants = info.variants ?? []
-    if (variants.length > 0) {
-      const variant = await vscode.window.showQuickPick(['default', ...variants], { placeHolder: 'Variant' })
-      if (variant && variant !== 'default') chat.choice.variant = variant
-    }
-    chat.chosen()
-  })
-  add('agent', async () => {
-    const agents = await client.request('agent.list', { directory: client.directory })
-    const items = agents.filter((agent) => agent.mode !== 'subagent').map((agent) => ({ label: agent.name, description: agent.description ?? '' }))
-    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Agent of the next prompts' })
-    if (chosen) chat.choice = { ...chat.choice, agent: chosen.label }
-    chat.chosen()
-  })
-  add('mode', async (given?: { mode?: Mode; sessionID?: string }) => {
-    await project.open()
-    const now = project.mode(given?.sessionID ?? chat.sessionID)
-    const chosen = given?.mode ?? (await vscode.window.showQuickPick(MODES, { placeHolder: `What is done without a question (now ${now})` }))?.label
-    if (!chosen) return
-    if (!MODES.some(({ label }) => label === chosen)) throw new Error(`there is no mode "${chosen}": ask, edits or all`)
-    await chat.setMode(chosen, given?.sessionID)
-  })
-  add('diff', async (uri: vscode.Uri | undefined = vscode.window.activeTextEditor?.document.uri, status?: string) => {
-    if (!uri) return
-    await client.connect()
-    if (status === 'added') return void (await vscode.window.showTextDocument(uri))
-    const left = uri.with({ scheme: HeadTexts.SCHEME })
-    await vscode.commands.executeCommand('vscode.diff', left, uri, `${vscode.workspace.asRelativePath(uri)} (last commit)`, { preview: true })
-  })
-  add('refreshChanges', () => changes.refresh())
-  add('restart', async () => {
-    await client.restart()
-    if (client.state !== 'ready') throw new Error(client.problem)
-    await project.open()
-  })
-  add('log', () => log.show())
-  add('figures', () => chat.figures())
-
-  function attachSelection(editor: vscode.TextEditor): void {
-    const [first, last] = selectedLines(editor.selection)
-    chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${first}-${last}`, selectionPart(client.directory, editor))
-  }
-
-  function attachProblems(uri: vscode.Uri): boolean {
-    const part = diagnosticsPart(client.directory, uri)
-    if (part) chat.attach(`problems of ${vscode.workspace.asRelativePath(uri)}`, part)
-    return part !== undefined
-  }
-
-  async function chooseResponse(canAlways: boolean): Promise<'once' | 'always' | 'reject' | undefined> {
-    const items = [
-      { label: 'Allow Once', response: 'once' as const },
-      ...(canAlways ? [{ label: 'Always Allow', response: 'always' as const }] : []),
-      { label: 'Reject', response: 'reject' as const },
-    ]
-    return (await vscode.window.showQuickPick(items, { placeHolder: 'Answer' }))?.response
   }
 }

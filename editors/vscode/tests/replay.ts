@@ -17,6 +17,7 @@ declare global {
   }
 }
 
+const sessionMessage = (session: Session): ToPage => ({ type: 'session', session, status: { type: 'idle' }, choice: { agent: 'build', model: 'local/small', mode: 'ask' } })
 // As `postMessage` does, which copies.
 const say = (message: ToPage) => window.dispatchEvent(new MessageEvent('message', { data: structuredClone(message) }))
 /** Longer than what collects deltas, and than the page waits before it renders a short text. */
@@ -35,7 +36,7 @@ window.replay = {
     say({ type: 'all', entries: [], complete: true })
     const feed = new Feed({
       send: say,
-      sessionChanged: () => {},
+      sessionChanged: () => say(sessionMessage(conversation.session ?? session)),
       unresolved: (messageID) => {
         const read = messages.find(({ info }) => info.id === messageID)
         if (!read) return
@@ -71,10 +72,12 @@ window.replay = {
     }
     return undefined
   },
-  async whole({ session, messages }) {
+  async whole({ session, messages, events }) {
     const conversation = new Conversation(session.id)
     conversation.prepend(structuredClone(messages), true)
     say({ type: 'all', entries: conversation.entries.map(shown), complete: true })
+    const last = events.filter((event) => event.type === 'session.updated').at(-1)
+    say(sessionMessage(last?.properties.info ?? session))
     await settled()
     return text()
   },

@@ -11,7 +11,7 @@ use schemars::{
 use serde_json::{Map, Value, json};
 
 use super::long_text::{LONG, event_properties};
-use crate::{PROTOCOL_VERSION, config::Config, errors::ErrorData, events::EVENTS, methods::METHODS};
+use crate::{PROTOCOL_VERSION, config::Config, errors::ErrorData, events::EVENTS, methods::METHODS, sandbox::SandboxReport};
 
 /// `schema.json`: every type of the contract by name.
 pub fn contract() -> Value {
@@ -61,6 +61,8 @@ pub fn visit_contract(generator: &mut SchemaGenerator) {
         })
         .collect();
     generator.subschema_for::<ErrorData>();
+    // Found in the metadata of calls and questions.
+    generator.subschema_for::<SandboxReport>();
     let payload = json!({ "description": "`type` and `properties` of an event, for each row of the event table.", "oneOf": events });
     generator.definitions_mut().insert("EventPayload".to_owned(), payload);
 }

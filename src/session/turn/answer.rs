@@ -60,7 +60,7 @@ impl Turn {
         answer.time.completed = Some(now_ms());
         answer.tokens = tokens;
         answer.cost = cost;
-        answer.error = error.clone();
+        answer.error.clone_from(&error);
         answer.finish = error.is_none().then(|| reason.word().to_owned());
         let finish = Part::StepFinish(StepFinishPart {
             id: ids::part_id(),

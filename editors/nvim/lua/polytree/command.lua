@@ -5,6 +5,32 @@ local function lazy(name)
   return require("polytree." .. name)
 end
 
+--- What of a list of the daemon begins with the word. Waits at most 500 ms.
+---@param method string
+---@param word string
+---@param name_of fun(item: table): string?
+---@return string[]
+local function offered(method, word, name_of)
+  local client = lazy("client")
+  local names
+  client.request(method, { directory = client.directory() }, function(items)
+    names = {}
+    for _, item in ipairs(items) do
+      local name = name_of(item)
+      if name and vim.startswith(name, word) then
+        names[#names + 1] = name
+      end
+    end
+    table.sort(names)
+  end, function()
+    names = {}
+  end)
+  vim.wait(500, function()
+    return names ~= nil
+  end, 5)
+  return names or {}
+end
+
 ---@class polytree.Command
 ---@field run fun(arguments: string, range?: [integer, integer], bang: boolean)
 ---@field about string
@@ -93,6 +119,63 @@ M.commands = {
       lazy("diff").changes()
     end,
   },
+  steer = {
+    about = "tell the running turn TEXT, which the model reads before its next step",
+    run = function(text, range)
+      require("polytree").prompt({ text = text, range = range, steer = true })
+    end,
+  },
+  queue = {
+    about = "the prompts that wait: see, edit, remove and move them",
+    run = function()
+      require("polytree").with_session(function(id)
+        lazy("queue").open(id)
+      end)
+    end,
+  },
+  revert = {
+    about = "undo the conversation and its changes of files from the prompt under the cursor on",
+    run = function()
+      require("polytree").with_session(function(id)
+        lazy("undo").revert(id)
+      end)
+    end,
+  },
+  unrevert = {
+    about = "take the undo back",
+    run = function()
+      require("polytree").with_session(function(id)
+        lazy("undo").unrevert(id)
+      end)
+    end,
+  },
+  fork = {
+    about = "copy the session; with ! only what is before the prompt under the cursor",
+    run = function(_, _, bang)
+      require("polytree").with_session(function(id)
+        lazy("undo").fork(id, bang)
+      end)
+    end,
+  },
+  todo = {
+    about = "the task list of the session",
+    run = function()
+      require("polytree").with_session(function(id)
+        lazy("output").todo(id)
+      end)
+    end,
+  },
+  export = {
+    about = "write the session to FILE, from which `polytree sessions import` makes it again",
+    complete = function(word)
+      return vim.fn.getcompletion(word, "file")
+    end,
+    run = function(path, _, bang)
+      require("polytree").with_session(function(id)
+        lazy("output").export(id, path, bang)
+      end)
+    end,
+  },
   output = {
     about = "everything that the tool call under the cursor was given and answered",
     run = function()
@@ -101,6 +184,11 @@ M.commands = {
   },
   agent = {
     about = "choose the agent of the next prompts, or set it by NAME",
+    complete = function(word)
+      return offered("agent.list", word, function(agent)
+        return agent.mode ~= "subagent" and agent.name or nil
+      end)
+    end,
     run = function(name)
       if name ~= "" then
         lazy("prompt").choice.agent = name
@@ -111,6 +199,11 @@ M.commands = {
   },
   model = {
     about = "choose the model of the next prompts, or set it: PROVIDER/MODEL",
+    complete = function(word)
+      return offered("model.list", word, function(model)
+        return ("%s/%s"):format(model.providerID, model.modelID)
+      end)
+    end,
     run = function(name)
       if name ~= "" then
         lazy("pick").set_model(name)

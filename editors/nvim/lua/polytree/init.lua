@@ -56,6 +56,7 @@ end
 ---@field text? string sent as it is; without it the prompt's window opens
 ---@field session_id? string
 ---@field new? boolean begin a new session
+---@field steer? boolean tell it the running turn, instead of waiting for its end
 ---@field parts? table[] further parts, as `session.submit` takes them
 ---@field range? [integer, integer] lines of the current buffer that go along
 
@@ -73,12 +74,13 @@ function M.prompt(options)
   start(function()
     local id = not options.new and (options.session_id or current_session()) or nil
     if not options.text or options.text == "" then
-      return require("polytree.prompt").open({ session_id = id, parts = parts })
+      return require("polytree.prompt").open({ session_id = id, parts = parts, steer = options.steer })
     end
     local all = require("polytree.context").parse(options.text)
     vim.list_extend(all, parts)
     require("polytree.prompt").send(all, {
       session_id = id,
+      steer = options.steer,
       done = function(session_id)
         require("polytree.view").show(session_id, { enter = false })
       end,
@@ -166,6 +168,10 @@ function M.view_statusline()
   local waiting = #workspace.questions_of(view.session_id)
   if waiting > 0 then
     first[#first + 1] = ("%d question%s"):format(waiting, waiting == 1 and "" or "s")
+  end
+  local queued = workspace.queued[view.session_id]
+  if queued then
+    first[#first + 1] = ("%d queued"):format(queued)
   end
   local second = {}
   local choice = require("polytree.pick").choice()

@@ -25,37 +25,56 @@ end
 --- The blocks of one message.
 ---@param entry polytree.Entry
 ---@param previous? polytree.Entry the message before it
+---@param kept? integer only so many of its parts; 0 for a message that is undone
 ---@return polytree.Laid[]
-function M.entry(entry, previous)
+function M.entry(entry, previous, kept)
   local blocks = {}
   local info = entry.info
+  if kept == 0 then
+    return blocks
+  end
   local function add(key, lines, tail)
     if #lines > 0 then
       blocks[#blocks + 1] = { key = key, lines = lines, message = info.id, tail = tail }
     end
   end
   add(info.id, render.heading(info, previous and previous.info))
-  for _, part in ipairs(entry.parts) do
-    local lines = render.part(part, info.role)
-    add(part.id, lines, tail_of(part, lines))
+  for index, part in ipairs(entry.parts) do
+    if not kept or index <= kept then
+      local lines = render.part(part, info.role)
+      add(part.id, lines, tail_of(part, lines))
+    end
   end
-  add(info.id .. "/end", render.ending(info))
+  if not kept then
+    add(info.id .. "/end", render.ending(info))
+  end
   return blocks
+end
+
+--- The title.
+---@param conversation polytree.State
+---@return string[]
+function M.title(conversation)
+  local title = conversation.session and conversation.session.title or ""
+  title = title ~= "" and title:gsub("%c", " ") or "New session"
+  return { "# " .. title, "" }
 end
 
 --- The blocks of everything that is loaded.
 ---@param conversation polytree.State
 ---@return polytree.Laid[]
 function M.all(conversation)
-  local title = conversation.session and conversation.session.title or ""
-  title = title ~= "" and title:gsub("%c", " ") or "New session"
-  local blocks = { { key = "title", lines = { "# " .. title, "" }, message = "" } }
+  local blocks = { { key = "title", lines = M.title(conversation), message = "" } }
   if not conversation.complete then
     local key = config.values.keys.older or "<Plug>(polytree-older)"
     blocks[2] = { key = "older", lines = { ("*older messages: press %s*"):format(key), "" }, message = "" }
   end
   for index, entry in ipairs(conversation.entries) do
-    vim.list_extend(blocks, M.entry(entry, conversation.entries[index - 1]))
+    vim.list_extend(blocks, M.entry(entry, conversation.entries[index - 1], conversation:kept(index)))
+  end
+  local undone = conversation:undone()
+  if undone then
+    blocks[#blocks + 1] = { key = "undone", lines = render.undone(undone, conversation:count_undone()), message = "" }
   end
   return blocks
 end

@@ -1,4 +1,5 @@
---- A tool call whole: its arguments, and everything that it answered.
+--- More than the conversation shows: a tool call whole, the task list, the session as a file.
+local client = require("polytree.client")
 local log = require("polytree.log")
 
 local M = {}
@@ -50,6 +51,44 @@ function M.open()
   vim.bo[buf].modifiable = false
   vim.bo[buf].filetype = "markdown"
   vim.keymap.set("n", "q", "<Cmd>close<CR>", { buffer = buf, desc = "close" })
+end
+
+local BOXES = { pending = "[ ]", in_progress = "[>]", completed = "[x]", cancelled = "[-]" }
+
+--- Shows the task list of a session.
+---@param session_id string
+function M.todo(session_id)
+  client.request("session.todo", { sessionID = session_id }, function(todos)
+    if #todos == 0 then
+      return log.notify("the session has no task list")
+    end
+    local lines = vim.tbl_map(function(todo)
+      return ("%s %s"):format(BOXES[todo.status] or "[ ]", (todo.content:gsub("%s+", " ")))
+    end, todos)
+    require("polytree.list").open({ title = "Tasks", lines = lines })
+  end)
+end
+
+--- Writes a session to a file that only its owner reads.
+---@param session_id string
+---@param path string
+---@param over boolean write over a file that is there
+function M.export(session_id, path, over)
+  if path == "" then
+    return log.notify("write the name of the file behind the command", vim.log.levels.ERROR)
+  end
+  path = vim.fs.normalize(vim.fn.fnamemodify(path, ":p"))
+  client.request("session.export", { sessionID = session_id }, function(whole)
+    local uv = vim.uv or vim.loop
+    local file, why = uv.fs_open(path, over and "w" or "wx", 384)
+    if not file then
+      local hint = why and why:find("EEXIST", 1, true) and "; :Polytree! export writes over it" or ""
+      return log.notify(tostring(why) .. hint, vim.log.levels.ERROR)
+    end
+    uv.fs_write(file, vim.json.encode(whole) .. "\n")
+    uv.fs_close(file)
+    log.notify("written to " .. vim.fn.fnamemodify(path, ":~:."))
+  end)
 end
 
 return M

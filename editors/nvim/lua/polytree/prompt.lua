@@ -13,7 +13,7 @@ local api = vim.api
 local buffer
 ---@type table[] parts that go along, beside the text
 local attached = {}
----@type { session_id?: string }
+---@type { session_id?: string, steer?: boolean }
 local target = {}
 ---@class polytree.Choice
 ---@field agent? string
@@ -35,9 +35,24 @@ end
 
 --- Sends a prompt. Without a session one is created in the directory.
 ---@param parts table[]
----@param options? { session_id?: string, done?: fun(session_id: string), failed?: fun() }
+---@param options? { session_id?: string, steer?: boolean, done?: fun(session_id: string), failed?: fun() }
 function M.send(parts, options)
   options = options or {}
+  local function failed(err)
+    local hint = err.data and err.data.hint
+    log.notify(err.message .. (hint and (" (" .. hint .. ")") or ""), vim.log.levels.ERROR)
+    if options.failed then
+      options.failed()
+    end
+  end
+  if options.steer and options.session_id then
+    -- The running turn reads it before its next step.
+    return client.request("session.steer", { sessionID = options.session_id, parts = parts }, function()
+      if options.done then
+        options.done(options.session_id)
+      end
+    end, failed)
+  end
   -- A mode of the turn alone, until the session that this begins has it.
   local mode = not options.session_id and M.choice.mode or nil
   local params = {
@@ -61,13 +76,7 @@ function M.send(parts, options)
     if options.done then
       options.done(result.sessionID)
     end
-  end, function(err)
-    local hint = err.data and err.data.hint
-    log.notify(err.message .. (hint and (" (" .. hint .. ")") or ""), vim.log.levels.ERROR)
-    if options.failed then
-      options.failed()
-    end
-  end)
+  end, failed)
 end
 
 local function close()
@@ -79,7 +88,8 @@ local function close()
 end
 
 --- Sends what stands in the prompt's window. The draft is kept when that fails.
-function M.submit()
+---@param options? { steer?: boolean } give it to the running turn, instead of waiting for its end
+function M.submit(options)
   if not buffer or not api.nvim_buf_is_valid(buffer) then
     return
   end
@@ -98,6 +108,7 @@ function M.submit()
   close()
   M.send(parts, {
     session_id = target.session_id,
+    steer = target.steer or (options and options.steer),
     done = function(session_id)
       -- What was typed meanwhile is the next prompt.
       if
@@ -175,10 +186,10 @@ local function draft_buffer()
 end
 
 --- Opens the prompt's window.
----@param options? { session_id?: string, parts?: table[], text?: string }
+---@param options? { session_id?: string, parts?: table[], text?: string, steer?: boolean }
 function M.open(options)
   options = options or {}
-  target = { session_id = options.session_id }
+  target = { session_id = options.session_id, steer = options.steer }
   vim.list_extend(attached, options.parts or {})
   local buf = draft_buffer()
   if options.text then
@@ -203,7 +214,9 @@ function M.open(options)
     height = 8,
     border = "rounded",
     style = "minimal",
-    title = (" prompt to %s "):format(vim.fn.strcharpart(title, 0, width - 20)),
+    title = (options.steer and " to the running turn of %s " or " prompt to %s "):format(
+      vim.fn.strcharpart(title, 0, width - 20)
+    ),
     footer = (" %s sends · %s "):format(
       config.values.keys.submit or "<CR>",
       #names > 0 and "with " .. table.concat(names, ", "):sub(1, width - 20) or "@ adds a file"
@@ -220,6 +233,19 @@ function M.open(options)
   end
   api.nvim_win_set_cursor(0, { api.nvim_buf_line_count(buf), 0 })
   vim.cmd.startinsert({ bang = true })
+end
+
+--- Makes a text the draft, where there is none.
+---@param text string
+---@return boolean whether it is now
+function M.draft(text)
+  local buf = draft_buffer()
+  local lines = api.nvim_buf_get_lines(buf, 0, -1, false)
+  if text == "" or #lines > 1 or lines[1] ~= "" then
+    return false
+  end
+  api.nvim_buf_set_lines(buf, 0, -1, false, vim.split(text, "\n", { plain = true }))
+  return true
 end
 
 --- Forgets the draft and what goes along with it.

@@ -1503,10 +1503,22 @@
 ---@field domains? string[] Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one.
 ---@field loopback? boolean Servers on this machine may be reached too.
 
+--- What a command may touch.
+---@alias polytree.protocol.SandboxPolicy "read-only"|"workspace"|"off"
+
 --- What is enforced of a policy, and what is not.
 ---@class polytree.protocol.SandboxPromise
 ---@field enforced polytree.protocol.SandboxWord[] What is.
 ---@field missing polytree.protocol.SandboxWord[] What is not.
+
+--- What a command runs in, as far as this machine can enforce it: `metadata.sandbox` of a `bash` call and of a question. The last three fields are there when the command has ended.
+---@class polytree.protocol.SandboxReport
+---@field policy polytree.protocol.SandboxPolicy The policy.
+---@field enforced polytree.protocol.SandboxWord[] What is enforced.
+---@field missing polytree.protocol.SandboxWord[] What is not.
+---@field refused? string[] The lines of the output that tell of a refusal, which the sandbox may have caused; the first few.
+---@field restored? string[] Files by which programs are run, which the command has changed. They were put back as they were.
+---@field repositories? string[] Directories in which the command has created a git repository: its settings and hooks can name programs.
 
 --- A part of what a policy promises.
 ---@alias polytree.protocol.SandboxWord "read"|"write"|"git"|"network"|"domains"|"sockets"|"signals"

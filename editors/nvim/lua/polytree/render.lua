@@ -111,23 +111,6 @@ function M.ending(info)
   return {}
 end
 
---- The most telling argument of a call.
----@param tool string
----@param input any
----@return string
-local function subject(tool, input)
-  if type(input) ~= "table" then
-    return ""
-  end
-  local value = tool == "bash" and input.command
-    or input.filePath
-    or input.pattern
-    or input.path
-    or input.description
-    or input.url
-  return type(value) == "string" and value or ""
-end
-
 --- What the daemon adds to the output of a command for the model, such as why the sandbox may have refused something:
 --- lines in brackets at its end.
 ---@param output any
@@ -164,10 +147,9 @@ end
 ---@return string
 function M.tool_title(part)
   local call = part.state
-  local title = type(call.title) == "string" and call.title ~= "" and call.title or ""
-  if part.tool == "bash" or title == "" then
-    local words = subject(part.tool, call.input)
-    title = words ~= "" and words or title
+  local title = type(part.subject) == "string" and part.subject or ""
+  if title == "" and type(call.title) == "string" then
+    title = call.title
   end
   local metadata = type(call.metadata) == "table" and call.metadata or {}
   local extra = ""
@@ -212,6 +194,57 @@ local function tool_block(part)
   return lines
 end
 
+local ACTIONS = {
+  restore = "restored",
+  create = "created again",
+  delete = "deleted",
+  merge = "merged with later changes",
+  skip = "not changed",
+  conflict = "in conflict",
+}
+
+---@param path any
+---@return string
+local function quoted(path)
+  return "`" .. one_line(vim.fn.fnamemodify(tostring(path), ":~:.")):gsub("`", "ˋ") .. "`"
+end
+
+--- What happens to the files of an undo, one on each line.
+---@param revert polytree.protocol.SessionRevert
+---@return string[]
+function M.files(revert)
+  local lines = {}
+  for _, file in ipairs(revert.files or {}) do
+    local reason = type(file.reason) == "string" and ": " .. one_line(file.reason) or ""
+    lines[#lines + 1] = ("- %s %s%s"):format(quoted(file.path), ACTIONS[file.action] or one_line(file.action), reason)
+  end
+  for _, path in ipairs(revert.uncovered or {}) do
+    lines[#lines + 1] = ("- %s may have changed and stays as it is"):format(quoted(path))
+  end
+  return lines
+end
+
+--- What stands in place of messages that are undone.
+---@param revert polytree.protocol.SessionRevert
+---@param count integer of prompts
+---@return string[]
+function M.undone(revert, count)
+  local what = count == 0 and "The rest of this answer is undone"
+    or count == 1 and "1 prompt and its answer are undone"
+    or ("%d prompts and their answers are undone"):format(count)
+  local lines = {
+    "---",
+    ("*%s. `:Polytree unrevert` takes it back; the next prompt removes it for good.*"):format(what),
+    "",
+  }
+  local files = M.files(revert)
+  if #files > 0 then
+    vim.list_extend(lines, files)
+    lines[#lines + 1] = ""
+  end
+  return lines
+end
+
 --- The lines of one part; none where there is nothing to see.
 ---@param part table
 ---@param role string of its message
@@ -249,6 +282,9 @@ function M.part(part, role)
     local last = url:match("[?&]end=(%d+)")
     local name = one_line(part.filename or url:sub(1, 60))
     return { ("@%s%s"):format(name, range and (":" .. range .. "-" .. (last or "")) or ""), "" }
+  elseif part.type == "patch" and type(part.uncovered) == "table" and #part.uncovered > 0 then
+    local names = vim.tbl_map(quoted, part.uncovered)
+    return { ("> cannot be undone: %s"):format(table.concat(names, ", ")), "" }
   elseif part.type == "retry" then
     local data = part.error and part.error.data or {}
     return { ("> trying again: %s"):format(one_line(data.message or "")), "" }

@@ -88,6 +88,57 @@ function State:oldest()
   return self.entries[1] and self.entries[1].info.id
 end
 
+--- The undo that can still be taken back.
+---@return polytree.protocol.SessionRevert?
+function State:undone()
+  return self.session and self.session.revert or nil
+end
+
+--- Where the undone messages begin, as an index of the entries.
+---@return integer?
+function State:first_undone()
+  local revert = self:undone()
+  if not revert then
+    return nil
+  end
+  for index, entry in ipairs(self.entries) do
+    if entry.info.id == revert.messageID then
+      return index
+    end
+  end
+  -- It is older than what is loaded.
+  return 0
+end
+
+--- How many parts of an entry are not undone; nil for all of them.
+---@param index integer
+---@return integer?
+function State:kept(index)
+  local first = self:first_undone()
+  if not first or index < first then
+    return nil
+  end
+  local part = self:undone().partID
+  if index == first and part then
+    for position, known in ipairs(self.entries[index].parts) do
+      if known.id == part then
+        return position - 1
+      end
+    end
+  end
+  return 0
+end
+
+--- How many of the loaded prompts are undone.
+---@return integer
+function State:count_undone()
+  local count = 0
+  for index = math.max(self:first_undone() or #self.entries + 1, 1), #self.entries do
+    count = count + (self.entries[index].info.role == "user" and 1 or 0)
+  end
+  return count
+end
+
 ---@private
 ---@param info table
 ---@param cursor integer
@@ -114,6 +165,7 @@ end
 ---@field message? string
 ---@field part? string
 ---@field text? string what was appended
+---@field undone? boolean another part of the conversation is undone than before
 ---@field resolve? boolean the part has a text that must be read with `session.message`
 
 --- Whether a value of a part travelled as a reference.
@@ -193,8 +245,9 @@ function State:apply(event)
     self.status = properties.status
     return { kind = "status" }
   elseif kind == "session.updated" then
+    local before = self:undone()
     self.session = properties.info
-    return { kind = "session" }
+    return { kind = "session", undone = not vim.deep_equal(before, self:undone()) }
   elseif kind == "session.error" then
     self.error = properties.error
     return { kind = "error" }

@@ -1,10 +1,7 @@
---- The conversation: a buffer with one block of lines for each heading and part, and the window that shows it.
----
---- Only blocks that changed are written; a text that streams in is appended. Changes are collected for
---- `FLUSH_MS`, so that a fast model costs one write of the buffer for many deltas.
+--- The conversation: its buffer, the window that shows it, and the events that change it.
 local client = require("polytree.client")
 local config = require("polytree.config")
-local layout = require("polytree.layout")
+local draw = require("polytree.draw")
 local log = require("polytree.log")
 local state = require("polytree.state")
 local window = require("polytree.window")
@@ -12,15 +9,7 @@ local workspace = require("polytree.workspace")
 
 local M = {}
 
-local FLUSH_MS = 40
 local api = vim.api
-local uv = vim.uv or vim.loop
-
----@class polytree.Block
----@field key string
----@field message string the message that it belongs to
----@field lines integer how many lines it has in the buffer
----@field tail? string of a text: what stands behind its last line break
 
 ---@class polytree.View
 ---@field buf integer
@@ -31,7 +20,8 @@ local uv = vim.uv or vim.loop
 ---@field subscription? polytree.Subscription
 ---@field dirty table<string, true> messages to draw again
 ---@field appended table<string, string[]> pieces by part id
----@field scheduled boolean
+---@field scheduled boolean it is drawn soon
+---@field lighting boolean it is highlighted soon
 ---@field slowest number longest run of a flush, in milliseconds
 ---@field loaded boolean
 ---@field loading? boolean older messages are being read
@@ -48,226 +38,6 @@ local by_buffer = {}
 ---@return polytree.View?
 function M.of_buffer(buf)
   return by_buffer[buf]
-end
-
----@param view polytree.View
----@param write fun()
-local function modifying(view, write)
-  vim.bo[view.buf].modifiable = true
-  local undo_levels = vim.bo[view.buf].undolevels
-  vim.bo[view.buf].undolevels = -1
-  local ok, why = xpcall(write, debug.traceback)
-  vim.bo[view.buf].undolevels = undo_levels
-  vim.bo[view.buf].modifiable = false
-  vim.bo[view.buf].modified = false
-  if not ok then
-    log.error("drawing the conversation: %s", why)
-  end
-end
-
---- Windows whose cursor stands on the last line follow the text.
----@param view polytree.View
----@return integer[]
-local function following(view)
-  local last = api.nvim_buf_line_count(view.buf)
-  return vim.tbl_filter(function(win)
-    return api.nvim_win_get_cursor(win)[1] >= last
-  end, vim.fn.win_findbuf(view.buf))
-end
-
----@param view polytree.View
----@param windows integer[]
-local function follow(view, windows)
-  local last = api.nvim_buf_line_count(view.buf)
-  for _, win in ipairs(windows) do
-    if api.nvim_win_is_valid(win) then
-      api.nvim_win_set_cursor(win, { last, 0 })
-    end
-  end
-end
-
----@param view polytree.View
-local function index_blocks(view)
-  view.by_key = {}
-  for index, block in ipairs(view.blocks) do
-    view.by_key[block.key] = index
-  end
-end
-
---- Writes the whole conversation.
----@param view polytree.View
-local function draw_all(view)
-  local lines, blocks = {}, {}
-  for _, block in ipairs(layout.all(view.state)) do
-    blocks[#blocks + 1] = { key = block.key, lines = #block.lines, message = block.message, tail = block.tail }
-    vim.list_extend(lines, block.lines)
-  end
-  local windows = following(view)
-  modifying(view, function()
-    api.nvim_buf_set_lines(view.buf, 0, -1, false, lines)
-  end)
-  view.blocks = blocks
-  -- What was about to be drawn is in it.
-  view.dirty, view.appended = {}, {}
-  index_blocks(view)
-  follow(view, windows)
-end
-
----@param view polytree.View
----@param index integer
----@return integer the first line of the block, from 0
-local function first_line(view, index)
-  local line = 0
-  for i = 1, index - 1 do
-    line = line + view.blocks[i].lines
-  end
-  return line
-end
-
---- Draws one message again: its blocks are replaced where their lines differ.
----@param view polytree.View
----@param message string
-local function draw_message(view, message)
-  local wanted = {}
-  for index, entry in ipairs(view.state.entries) do
-    if entry.info.id == message then
-      wanted = layout.entry(entry, view.state.entries[index - 1])
-      break
-    end
-  end
-
-  local from, to
-  for index, block in ipairs(view.blocks) do
-    if block.message == message then
-      from, to = from or index, index
-    end
-  end
-  if not from then
-    -- New messages come last; one that became visible late finds its place by the order of the entries.
-    from = #view.blocks + 1
-    local seen = false
-    for _, entry in ipairs(view.state.entries) do
-      if seen then
-        local later = view.by_key[entry.info.id]
-        if later then
-          from = later
-          break
-        end
-      end
-      seen = seen or entry.info.id == message
-    end
-    to = from - 1
-  end
-
-  local line = first_line(view, from)
-  local is_same_shape = to - from + 1 == #wanted
-  for offset, block in ipairs(wanted) do
-    is_same_shape = is_same_shape and view.blocks[from + offset - 1].key == block.key
-  end
-  local blocks = {}
-  if is_same_shape then
-    for offset, block in ipairs(wanted) do
-      local known = view.blocks[from + offset - 1]
-      local now = api.nvim_buf_get_lines(view.buf, line, line + known.lines, false)
-      if not vim.deep_equal(now, block.lines) then
-        api.nvim_buf_set_lines(view.buf, line, line + known.lines, false, block.lines)
-        known.lines = #block.lines
-      end
-      known.tail = block.tail
-      line = line + known.lines
-    end
-    return
-  end
-  local count, lines = 0, {}
-  for index = from, to do
-    count = count + view.blocks[index].lines
-  end
-  for _, block in ipairs(wanted) do
-    vim.list_extend(lines, block.lines)
-    blocks[#blocks + 1] = { key = block.key, lines = #block.lines, message = message, tail = block.tail }
-  end
-  api.nvim_buf_set_lines(view.buf, line, line + count, false, lines)
-  local all = vim.list_slice(view.blocks, 1, from - 1)
-  vim.list_extend(all, blocks)
-  vim.list_extend(all, vim.list_slice(view.blocks, to + 1))
-  view.blocks = all
-  index_blocks(view)
-end
-
---- Appends to a text that is on the screen already. Returns false where the message must be drawn again.
----
---- A block ends with one empty line. When the text itself ended with a line break, that line is the text's own
---- last one, which the appended text continues.
----@param view polytree.View
----@param part table
----@param text string
----@return boolean
-local function append(view, part, text)
-  local index = view.by_key[part.id]
-  local block = index and view.blocks[index]
-  if not block or not block.tail or text:find("[%z\r]") then
-    return false
-  end
-  -- Only what is new is inserted: Neovim parses what is replaced again.
-  local stop = first_line(view, index) + block.lines
-  local was_open = block.tail ~= ""
-  local row, column = stop - (was_open and 2 or 1), #block.tail
-  local lines = vim.split(text, "\n", { plain = true })
-  block.tail = #lines == 1 and block.tail .. text or lines[#lines]
-  if was_open and block.tail == "" then
-    lines[#lines] = nil
-  elseif not was_open and block.tail ~= "" then
-    lines[#lines + 1] = ""
-  end
-  api.nvim_buf_set_text(view.buf, row, column, row, column, lines)
-  block.lines = block.lines + #lines - 1
-  return true
-end
-
----@param view polytree.View
-local function flush(view)
-  view.scheduled = false
-  if not api.nvim_buf_is_valid(view.buf) then
-    return
-  end
-  local started = uv.hrtime()
-  local windows = following(view)
-  modifying(view, function()
-    for part_id, pieces in pairs(view.appended) do
-      local message = pieces.message
-      if not view.dirty[message] then
-        local entry = view.state.by_id[message]
-        local part = entry and entry.by_id[part_id]
-        if part and not append(view, part, table.concat(pieces)) then
-          view.dirty[message] = true
-        end
-      end
-    end
-    view.appended = {}
-    -- In the order of the conversation, so that new messages land one below the other.
-    for _, entry in ipairs(view.state.entries) do
-      if view.dirty[entry.info.id] then
-        draw_message(view, entry.info.id)
-        view.dirty[entry.info.id] = nil
-      end
-    end
-    for message in pairs(view.dirty) do
-      draw_message(view, message)
-    end
-    view.dirty = {}
-  end)
-  follow(view, windows)
-  view.slowest = math.max(view.slowest, (uv.hrtime() - started) / 1e6)
-end
-
----@param view polytree.View
-local function schedule(view)
-  if not view.scheduled then
-    view.scheduled = true
-    vim.defer_fn(function()
-      flush(view)
-    end, FLUSH_MS)
-  end
 end
 
 local on_event
@@ -292,18 +62,19 @@ on_event = function(view, event)
     local pieces = view.appended[change.part] or { message = change.message }
     pieces[#pieces + 1] = change.text
     view.appended[change.part] = pieces
-    return schedule(view)
+    return draw.schedule(view)
   elseif change.kind == "message" or change.kind == "part" or change.kind == "removed" then
     view.dirty[change.message] = true
-    schedule(view)
+    draw.schedule(view)
     if change.resolve then
       M.read_message(view, change.message)
     end
   elseif change.kind == "session" then
-    modifying(view, function()
-      local title = view.state.session.title:gsub("%c", " ")
-      api.nvim_buf_set_lines(view.buf, 0, 1, false, { "# " .. title })
-    end)
+    if change.undone then
+      draw.all(view)
+    else
+      draw.title(view)
+    end
   elseif change.kind == "error" and view.state.error then
     local data = view.state.error.data or {}
     log.warn("session %s: %s: %s", view.session_id, view.state.error.name, data.message or "")
@@ -318,7 +89,7 @@ function M.read_message(view, message)
   client.request("session.message", { sessionID = view.session_id, messageID = message }, function(read)
     view.state:replace(read)
     view.dirty[message] = true
-    schedule(view)
+    draw.schedule(view)
   end, function(err)
     log.warn("session.message: %s", err.message)
   end)
@@ -338,8 +109,8 @@ function M.load(view)
       fresh.status = workspace.statuses[view.session_id] or { type = "idle" }
       fresh:prepend(read, #read < page)
       view.state, view.dirty, view.appended, view.loaded = fresh, {}, {}, true
-      draw_all(view)
-      follow(view, vim.fn.win_findbuf(view.buf))
+      draw.all(view)
+      draw.follow(view)
       local early = view.early
       view.early = {}
       for _, event in ipairs(early) do
@@ -372,7 +143,7 @@ function M.older(view, done)
       places[win] = api.nvim_win_get_cursor(win)
     end
     view.state:prepend(read, #read < page)
-    draw_all(view)
+    draw.all(view)
     local added = api.nvim_buf_line_count(view.buf) - old
     for win, place in pairs(places) do
       api.nvim_win_set_cursor(win, { math.max(1, place[1] + added), place[2] })
@@ -399,6 +170,7 @@ local function create(session_id)
     dirty = {},
     appended = {},
     scheduled = false,
+    lighting = false,
     slowest = 0,
     loaded = false,
     early = {},

@@ -11,6 +11,7 @@ local TYPES = {
   "session.deleted",
   "session.status",
   "session.idle",
+  "session.queue.updated",
   "permission.asked",
   "permission.replied",
   "file.edited",
@@ -21,6 +22,8 @@ local TYPES = {
 M.sessions = {}
 ---@type table<string, table> what those sessions do that are not idle
 M.statuses = {}
+---@type table<string, integer> how many prompts of a session wait
+M.queued = {}
 ---@type table[] open questions, oldest first
 M.questions = {}
 ---@type string? the session that the next prompt goes to
@@ -37,9 +40,15 @@ local opening
 --- Calls `done(event)` for each event of the type.
 ---@param kind string
 ---@param done fun(event: table)
+---@return fun() ends it
 function M.on(kind, done)
   handlers[kind] = handlers[kind] or {}
   table.insert(handlers[kind], done)
+  return function()
+    handlers[kind] = vim.tbl_filter(function(known)
+      return known ~= done
+    end, handlers[kind])
+  end
 end
 
 local function tell(kind, event)
@@ -90,6 +99,8 @@ local function on_event(event)
     events.fire("Status", { sessionID = properties.sessionID, status = properties.status })
   elseif event.type == "session.idle" then
     events.fire("Idle", { sessionID = properties.sessionID })
+  elseif event.type == "session.queue.updated" then
+    M.queued[properties.sessionID] = #properties.queue > 0 and #properties.queue or nil
   elseif event.type == "permission.asked" then
     if is_ours(properties) then
       M.forget_question(properties.id)

@@ -1,5 +1,5 @@
 // Words about parts of a conversation. Pure.
-import type { EventMessage, EventToolPart } from '@polytree/protocol'
+import type { EventMessage, EventToolPart, SessionRevert } from '@polytree/protocol'
 
 export function cost(dollars: number): string {
   if (dollars === 0) return '$0'
@@ -46,12 +46,10 @@ export function outcome({ state }: EventToolPart): 'pending' | 'running' | 'comp
   return state.status === 'completed' && typeof exit === 'number' && exit !== 0 ? 'error' : state.status
 }
 
-/** The most telling argument of a call, on one line. */
-export function subject({ tool, state }: EventToolPart): string {
-  const input = bag(state.input)
-  const named = tool === 'bash' ? input['command'] : (input['filePath'] ?? input['pattern'] ?? input['path'] ?? input['description'] ?? input['url'])
-  const title = 'title' in state ? text(state.title) : ''
-  return (text(named) || title).replace(/\s+/g, ' ').trim()
+/** What a call is about, on one line. */
+export function subject(part: EventToolPart): string {
+  const title = 'title' in part.state ? text(part.state.title) : ''
+  return (part.subject || title).replace(/\s+/g, ' ').trim()
 }
 
 /**
@@ -98,4 +96,21 @@ export function details(part: EventToolPart): { kind: 'diff' | 'text'; text: str
 export function visible(value: string): string {
   const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu
   return value.replace(hidden, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+}
+
+const ACTIONS: Record<string, string> = {
+  restore: 'restored',
+  create: 'created again',
+  delete: 'deleted',
+  merge: 'merged with later changes',
+  skip: 'not changed',
+  conflict: 'in conflict',
+}
+
+/** What happens to the files of an undo, one in each line; paths are relative to the directory where they are in it. */
+export function undoneFiles(revert: Pick<SessionRevert, 'files' | 'uncovered'>, directory = ''): string[] {
+  const name = (path: string) => (directory && path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path)
+  const lines = (revert.files ?? []).map(({ path, action, reason }) => `${name(path)}: ${ACTIONS[action] ?? action}${reason ? ` (${reason})` : ''}`)
+  for (const path of revert.uncovered ?? []) lines.push(`${name(path)}: may have changed and stays as it is`)
+  return lines.map(visible)
 }

@@ -1,10 +1,12 @@
 // The chat's page. It holds nothing that the extension does not: what it shows comes in messages.
-import type { Permission } from '@polytree/protocol'
+import type { Permission, SessionRevert } from '@polytree/protocol'
 import { cost, tokens } from './format'
 import { renderGrowing } from './markdown'
 import type { EntryView, FromPage, ToPage } from './messages'
 import { element, entryElement, partElement, updateEntry } from './parts'
+import { queueElement } from './queue'
 import { questionElement } from './question'
+import { showUndone } from './undone'
 
 declare function acquireVsCodeApi(): { postMessage(message: FromPage): void; getState(): unknown; setState(state: unknown): void }
 
@@ -18,6 +20,8 @@ const files = find<HTMLUListElement>('files')
 const attached = find('attached')
 const status = find('status')
 const abort = find<HTMLButtonElement>('abort')
+const steer = find<HTMLButtonElement>('steer')
+const queue = find('queue')
 
 const send = (message: FromPage) => editor.postMessage(message)
 
@@ -148,11 +152,21 @@ function remove(messageID: string, partID?: string): void {
   article(messageID)?.querySelector(`[data-part="${CSS.escape(partID)}"]`)?.remove()
 }
 
+/** What is undone of the conversation. */
+let revert: SessionRevert | undefined
+let directory = ''
+function markUndone(): void {
+  if (revert || messages.querySelector('.undone-note')) showUndone(messages, revert, directory, () => send({ type: 'command', command: 'unrevert' }))
+}
+
 // What a person has opened or closed stays so when the part changes.
 messages.addEventListener('click', (event) => {
   const target = event.target as HTMLElement
   const block = target.closest('summary')?.parentElement
   if (block) block.dataset['touched'] = 'true'
+  const action = target.closest<HTMLElement>('[data-action]')?.dataset['action']
+  const messageID = target.closest<HTMLElement>('article')?.dataset['message']
+  if (messageID && (action === 'revert' || action === 'fork')) send({ type: action, messageID })
   const link = target.closest('a')
   const address = link?.getAttribute('href') ?? ''
   if (link && !/^[a-z]+:/i.test(address)) {
@@ -283,18 +297,23 @@ input.addEventListener('keydown', (event) => {
   }
   if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
     event.preventDefault()
-    prompt.requestSubmit()
+    if ((event.ctrlKey || event.metaKey) && !steer.hidden) submit(true)
+    else prompt.requestSubmit()
   }
 })
 
 let sending = ''
-prompt.addEventListener('submit', (event) => {
-  event.preventDefault()
+function submit(isSteering: boolean): void {
   const text = input.value.trim()
   if (!text || sending) return
   sending = input.value
-  send({ type: 'submit', text })
+  send({ type: 'submit', text, ...(isSteering ? { steer: true } : {}) })
+}
+prompt.addEventListener('submit', (event) => {
+  event.preventDefault()
+  submit(false)
 })
+steer.addEventListener('click', () => submit(true))
 
 abort.addEventListener('click', () => send({ type: 'abort' }))
 find('agent').addEventListener('click', () => send({ type: 'command', command: 'agent' }))
@@ -325,6 +344,12 @@ function receive(message: ToPage): void {
       }
       status.textContent = words.join(' · ')
       abort.hidden = now.type === 'idle'
+      steer.hidden = now.type === 'idle'
+      if (JSON.stringify(session?.revert ?? undefined) !== JSON.stringify(revert)) {
+        revert = session?.revert ?? undefined
+        directory = session?.directory ?? ''
+        changing(markUndone)
+      }
       find('agent').textContent = choice.agent
       find('model').textContent = choice.model
       find('mode').textContent = choice.mode
@@ -333,19 +358,34 @@ function receive(message: ToPage): void {
     }
     case 'all':
       showAll(message.entries, message.complete)
+      markUndone()
       // Once it is on the screen.
       requestAnimationFrame(() => requestAnimationFrame(() => (lastShown = Date.now())))
       return
     case 'older':
       return showOlder(message.entries, message.complete)
     case 'entry':
-      return changing(() => showEntry(message.entry))
+      return changing(() => {
+        showEntry(message.entry)
+        markUndone()
+      })
     case 'part':
-      return changing(() => showPart(message.messageID, message.part))
+      return changing(() => {
+        showPart(message.messageID, message.part)
+        markUndone()
+      })
     case 'append':
       return append(message.messageID, message.partID, message.text)
     case 'removed':
-      return changing(() => remove(message.messageID, message.partID))
+      return changing(() => {
+        remove(message.messageID, message.partID)
+        markUndone()
+      })
+    case 'queue': {
+      const sign = document.getElementById('send')
+      if (sign) sign.textContent = message.editing ? 'Replace' : 'Send'
+      return changing(() => queue.replaceChildren(...queueElement(message.queue, send)))
+    }
     case 'questions':
       return changing(() => showQuestions(message.own, message.elsewhere))
     case 'attached': {

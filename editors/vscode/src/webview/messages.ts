@@ -11,6 +11,12 @@ export interface Attached {
   name: string
 }
 
+/** A prompt that waits. */
+export interface Waiting {
+  messageID: string
+  text: string
+}
+
 export interface Choice {
   agent: string
   model: string
@@ -31,6 +37,7 @@ export type ToPage =
   | { type: 'questions'; own: Permission[]; elsewhere: number }
   | { type: 'attached'; attached: Attached[] }
   | { type: 'draft'; text: string; focus: boolean }
+  | { type: 'queue'; queue: Waiting[]; editing?: string }
   | { type: 'files'; query: string; paths: string[] }
   | { type: 'sent'; ok: boolean }
   | { type: 'figures' }
@@ -38,12 +45,17 @@ export type ToPage =
 /** From the page. */
 export type FromPage =
   | { type: 'ready' }
-  | { type: 'submit'; text: string }
+  | { type: 'submit'; text: string; steer?: boolean }
   | { type: 'abort' }
   | { type: 'figures'; slowest: number; lastShown: number }
   | { type: 'older' }
   | { type: 'answer'; permissionID: string; response: 'once' | 'always' | 'reject'; message?: string }
   | { type: 'detach'; index: number }
+  /** What to do with a prompt that waits. */
+  | { type: 'edit' | 'remove'; messageID: string }
+  | { type: 'move'; messageID: string; before?: string }
+  /** Undo from this prompt on, or copy what is before it. */
+  | { type: 'revert' | 'fork'; messageID: string }
   | { type: 'find'; query: string }
   | { type: 'open'; path: string; line?: number }
-  | { type: 'command'; command: 'model' | 'agent' | 'mode' | 'sessions' | 'new' | 'restart' | 'log' | 'questions' }
+  | { type: 'command'; command: 'model' | 'agent' | 'mode' | 'sessions' | 'new' | 'restart' | 'log' | 'questions' | 'unrevert' }

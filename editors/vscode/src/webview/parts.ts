@@ -90,6 +90,9 @@ function partContent(part: EventPart, role: string, before?: HTMLElement): HTMLE
       const place = range ? `:${range[1]}-${range[2] ?? ''}` : ''
       return role === 'user' ? element('div', { class: 'file' }, `@${text(part.filename) || text(part.url).slice(0, 60)}${place}`) : undefined
     }
+    case 'patch':
+      // What cannot be undone later must be known now.
+      return part.uncovered?.length ? element('div', { class: 'uncovered' }, `cannot be undone: ${visible(part.uncovered.join(', '))}`) : undefined
     case 'retry':
       return element('div', { class: 'retry' }, `trying again: ${part.error.data.message}`)
     case 'compaction':
@@ -102,6 +105,10 @@ function partContent(part: EventPart, role: string, before?: HTMLElement): HTMLE
 /** The element of a message. */
 export function entryElement({ info, parts }: EntryView): HTMLElement {
   const article = element('article', { class: info.role, 'data-message': info.id }, element('h2', {}, heading(info)))
+  if (info.role === 'user') {
+    const button = (action: string, label: string, sign: string) => element('button', { type: 'button', 'data-action': action, title: label, 'aria-label': label }, sign)
+    article.append(element('div', { class: 'actions' }, button('revert', 'Undo from here on', '↶'), button('fork', 'Copy what is before this', '⑂')))
+  }
   article.append(element('div', { class: 'parts' }))
   updateEntry(article, { info, parts })
   return article

@@ -42,7 +42,7 @@ enum Trigger {
     /// Little of the context is left.
     Threshold,
     /// The service has refused the request with this error; the answer that was begun becomes the summary.
-    Overflow(MessageError, AssistantMessage),
+    Overflow(Box<(MessageError, AssistantMessage)>),
     /// The user wants it.
     Asked,
 }
@@ -102,7 +102,7 @@ pub(super) async fn before_step(
         return Ok(None);
     }
     match compact(turn, history, Trigger::Threshold, last).await? {
-        Compacted::Done => extend(turn, history, last).await?,
+        Compacted::Done => extend(turn, history, last.as_ref()).await?,
         Compacted::Aborted => return Ok(Some(End::Aborted)),
         // There is still room: the service is asked.
         Compacted::Failed(_) => state.summary_failed = true,
@@ -119,9 +119,9 @@ pub(super) async fn after_overflow(
     error: MessageError,
     last: &mut Option<MessageId>,
 ) -> Result<Option<End>, Error> {
-    match compact(turn, history, Trigger::Overflow(error.clone(), answer.clone()), last).await? {
+    match compact(turn, history, Trigger::Overflow(Box::new((error.clone(), answer.clone()))), last).await? {
         Compacted::Done => {
-            extend(turn, history, last).await?;
+            extend(turn, history, last.as_ref()).await?;
             Ok(None)
         }
         Compacted::Aborted => Ok(Some(End::Aborted)),
@@ -182,7 +182,7 @@ fn keep(turn: &Turn) -> Keep {
 }
 
 /// Adds a summary to the conversation that the turn knows.
-async fn extend(turn: &Turn, history: &mut Vec<MessageWithParts>, summary: &Option<MessageId>) -> Result<(), Error> {
+async fn extend(turn: &Turn, history: &mut Vec<MessageWithParts>, summary: Option<&MessageId>) -> Result<(), Error> {
     if let Some(id) = summary {
         history.extend(turn.stored(id).await?);
     }
@@ -223,7 +223,8 @@ async fn compact(turn: &Turn, history: &[MessageWithParts], trigger: Trigger, la
             let (error, is_told) = match trigger {
                 Trigger::Asked => (error, true),
                 Trigger::Threshold => (error, false),
-                Trigger::Overflow(mut original, _) => {
+                Trigger::Overflow(refused) => {
+                    let (mut original, _) = *refused;
                     original.data.hint = Some(format!("the conversation could not be summarised: {}", error.data.message));
                     (original, true)
                 }
@@ -278,7 +279,7 @@ async fn begin(
     model: &ResolvedModel,
 ) -> Result<AssistantMessage, Error> {
     let (open, overflow) = match trigger {
-        Trigger::Overflow(error, answer) => (Some(answer.clone()), Some(error)),
+        Trigger::Overflow(refused) => (Some(refused.1.clone()), Some(&refused.0)),
         _ => (None, None),
     };
     let is_new = open.is_none();
@@ -311,8 +312,8 @@ async fn begin(
         state: state(turn).await?,
     };
     // A prompt that asks for a summary has the part already.
-    let own = history.iter().filter(|message| message.info.id() == &turn.user.id).flat_map(|message| &message.parts);
-    let asked = own.filter_map(|part| if let Part::Compaction(part) = part { Some(part.clone()) } else { None }).next();
+    let mut own = history.iter().filter(|message| message.info.id() == &turn.user.id).flat_map(|message| &message.parts);
+    let asked = own.find_map(|part| if let Part::Compaction(part) = part { Some(part.clone()) } else { None });
     let part = match asked.filter(|_| matches!(trigger, Trigger::Asked)) {
         Some(CompactionPart { id, message_id, .. }) => CompactionPart { id, message_id, ..part },
         None => part,

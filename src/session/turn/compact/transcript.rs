@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use polytree_protocol::{
-    message::{Message, MessageWithParts},
+    message::{Message, MessageWithParts, PromptState},
     part::{Part, ToolState},
 };
 
@@ -56,6 +56,10 @@ fn size(messages: &[String]) -> usize {
 
 fn written(message: &MessageWithParts, piece: usize) -> String {
     let is_user = matches!(message.info, Message::User(_));
+    // A model never read it.
+    if matches!(&message.info, Message::User(prompt) if prompt.state == PromptState::Cancelled) {
+        return String::new();
+    }
     if answer(message).is_some_and(|info| !is_kept(info)) {
         return String::new();
     }

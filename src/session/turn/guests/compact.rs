@@ -6,6 +6,7 @@ use polytree_protocol::message::MessageErrorName;
 use crate::{
     session::{
         Error,
+        breaker::Breaker,
         turn::{
             compact::{has_room, may_begin},
             next::{End, Next, StepEnd},
@@ -40,7 +41,7 @@ impl Guest for Compaction {
                 Ok(Some(Next::End(End::Failed(error))))
             }
             StepEnd::Answered | StepEnd::Called if has_room(turn, &step.tokens) => {
-                turn.shared.breaker(&turn.session.id, |breaker| breaker.succeed());
+                turn.shared.breaker(&turn.session.id, Breaker::succeed);
                 Ok(None)
             }
             _ => Ok(None),

@@ -1,7 +1,7 @@
 //! Stored messages become what a model reads. Pure.
 
 use polytree_protocol::{
-    message::{AssistantMessage, Message, MessageErrorName, MessageWithParts},
+    message::{AssistantMessage, Message, MessageErrorName, MessageWithParts, PromptState},
     part::{Attachment, FilePart, Part, RunningChild, ToolState},
     provider::ModelRef,
     todo::Todo,
@@ -25,6 +25,8 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
             leave_out_attachments(&mut history);
         }
         match &message.info {
+            // It was removed from the queue before a model read it.
+            Message::User(prompt) if prompt.state == PromptState::Cancelled => {}
             Message::User(_) => {
                 let mut content: Vec<UserContent> = message.parts.iter().filter_map(|part| user_content(part, &message.parts)).collect();
                 if content.is_empty() {
