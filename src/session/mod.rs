@@ -3,7 +3,6 @@
 //! clients see is stored before it is sent.
 
 mod activity;
-mod breaker;
 mod copy;
 mod diff;
 mod error;

@@ -1,5 +1,7 @@
 //! What the tasks of all sessions share, and how they read a session.
 
+mod breaker;
+
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -13,7 +15,8 @@ use std::{
 use polytree_protocol::{id::SessionId, session::Session};
 use tokio::sync::mpsc;
 
-use super::{Error, Workspaces, activity::Activity, breaker::Breaker, mailbox::Command, progress::AllProgress, status::Statuses};
+pub(super) use self::breaker::Breaker;
+use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
     git::Checkout,
     permission::Broker,

@@ -6,7 +6,7 @@ use polytree_protocol::message::MessageErrorName;
 use crate::{
     session::{
         Error,
-        breaker::Breaker,
+        shared::Breaker,
         turn::{
             compact::{has_room, may_begin},
             next::{End, Next, StepEnd},
