@@ -349,7 +349,18 @@ export type ClientInfo = {
   /** Its version. */
   version?: string | null
 }
-/** The history before this point was summarised. */
+/** How a conversation is kept within the context of its model. The model and the prompt of summaries are those of the agent `compaction`, if there is one. */
+export type CompactionConfig = {
+  /** Summarise the conversation when it nears the model's context limit, or when the service refuses it as too long. */
+  auto?: boolean
+  /** After each turn, stop sending old outputs of tools, beyond the last 40,000 tokens, where that frees at least 20,000. */
+  prune?: boolean
+  /** How many of the last turns a summary leaves as they are, if they are not too long. */
+  tail_turns?: number
+  /** How many tokens of the context stay free for the answer; at most three quarters of it. Default: the longest answer, at most 20,000 and a quarter of the context. */
+  reserved?: number | null
+}
+/** The history before this point was summarised. It stands in the summary, or in the prompt that asked for it. */
 export type CompactionPart = {
   /** The part's id. */
   id: PartId
@@ -359,6 +370,19 @@ export type CompactionPart = {
   messageID: MessageId
   /** Not asked for by the user. */
   auto: boolean
+  /** The service had refused the conversation as too long. */
+  overflow?: boolean
+  /** The prompt from which on the model still reads the messages before the summary as they are; absent: none of them. */
+  tailStartID?: MessageId | null
+  /** What the model is told beside the summary, as it was then. */
+  state?: CompactionState
+}
+/** What a summary does not put into words. */
+export type CompactionState = {
+  /** The task list of the session. */
+  todos?: Array<Todo>
+  /** The child sessions that were in a turn. */
+  children?: Array<RunningChild>
 }
 /** The settings of a directory, merged from all files. */
 export type Config = {
@@ -400,6 +424,8 @@ export type Config = {
   server?: ServerConfig
   /** How much of a tool's output the model gets to read. */
   tool_output?: ToolOutputConfig
+  /** How a conversation is kept within the context of its model. */
+  compaction?: CompactionConfig
   /** Changes of files that an editor holds open. */
   buffer?: BufferConfig
   /** Diagnostics that editors announce. */
@@ -1076,6 +1102,30 @@ export type EventAttachment = {
   /** The name for people. */
   filename?: string | null
 }
+/** The history before this point was summarised. It stands in the summary, or in the prompt that asked for it. */
+export type EventCompactionPart = {
+  /** The part's id. */
+  id: PartId
+  /** The session. */
+  sessionID: SessionId
+  /** The message. */
+  messageID: MessageId
+  /** Not asked for by the user. */
+  auto: boolean
+  /** The service had refused the conversation as too long. */
+  overflow?: boolean
+  /** The prompt from which on the model still reads the messages before the summary as they are; absent: none of them. */
+  tailStartID?: MessageId | null
+  /** What the model is told beside the summary, as it was then. */
+  state?: EventCompactionState
+}
+/** What a summary does not put into words. */
+export type EventCompactionState = {
+  /** The task list of the session. */
+  todos?: Array<EventTodo>
+  /** The child sessions that were in a turn. */
+  children?: Array<RunningChild>
+}
 /** A file or image that the user attached. */
 export type EventFilePart = {
   /** The part's id. */
@@ -1151,7 +1201,7 @@ export type EventPart = (EventTextPart & {
   type: "subtask"
 }) | (RetryPart & {
   type: "retry"
-}) | (CompactionPart & {
+}) | (EventCompactionPart & {
   type: "compaction"
 })
 /** A part. */
@@ -1210,6 +1260,11 @@ export type EventPayload = {
   type: "session.error"
   /** What the event tells. */
   properties: SessionErrorInfo
+} | {
+  /** The event. */
+  type: "session.compacted"
+  /** What the event tells. */
+  properties: SessionOnly
 } | {
   /** The event. */
   type: "session.queue.updated"
@@ -1425,7 +1480,7 @@ export type EventToolCompleted = {
   /** More for clients. */
   metadata: unknown
   /** When it ran. */
-  time: Span
+  time: ToolTime
   /** Images and files for the model. */
   attachments?: Array<EventAttachment>
 }
@@ -2642,6 +2697,13 @@ export type Rule = {
   /** What then. */
   action: Action
 }
+/** A child session that is in a turn. */
+export type RunningChild = {
+  /** The session. */
+  sessionID: SessionId
+  /** What it is about. */
+  title: string
+}
 /** The sandbox of commands; only in the user's own settings. Paths are absolute or begin with `~/`. */
 export type SandboxConfig = {
   /** Files and directories that commands may read besides. */
@@ -2870,6 +2932,17 @@ export type SessionChoice = {
   model?: ModelRef | null
   /** The variant; it is ignored with a model that does not have it. */
   variant?: string | null
+}
+/** Params of `session.compact`. */
+export type SessionCompactParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The model that writes the summary. Default: that of the agent `compaction`, else the session's. */
+  model?: ModelRef | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
 }
 /** How full the context of a session's model is, in tokens. */
 export type SessionContext = {
@@ -3686,7 +3759,7 @@ export type ToolCompleted = {
   /** More for clients. */
   metadata: unknown
   /** When it ran. */
-  time: Span
+  time: ToolTime
   /** Images and files for the model. */
   attachments?: Array<Attachment>
 }
@@ -3771,6 +3844,15 @@ export type ToolState = (ToolPending & {
 }) | (ToolFailed & {
   status: "error"
 })
+/** When a call ran that gave a result. */
+export type ToolTime = {
+  /** Milliseconds since 1970. */
+  start: number
+  /** Milliseconds since 1970. */
+  end?: number | null
+  /** Since when the model does not read the output any more, in milliseconds since 1970. The output stays in the part. */
+  compacted?: number | null
+}
 /** What happens to a tool's change when the editor that holds the file open does not answer. */
 export type Unanswered = "refuse" | "disk"
 /** A model of a provider that can be used. */
@@ -3983,6 +4065,8 @@ export interface Methods {
   "session.revert": { params: SessionRevertParams; result: Session }
   /** Takes back an undo; possible until the next prompt. */
   "session.unrevert": { params: SessionUnrevertParams; result: Session }
+  /** Summarises the conversation, so that the model reads the summary in place of what came before it. */
+  "session.compact": { params: SessionCompactParams; result: boolean }
   /** Returns what the session, or one message with its answers, has changed in files. */
   "session.diff": { params: SessionDiffParams; result: Array<FileDiff> }
   /** Lists what the session changed, hunk by hunk, with what the user decided about it. */

@@ -22,6 +22,7 @@ export function partView(part, entry) {
   switch (part.type) {
     case 'text':
       if (part.synthetic) return attachedText()
+      if (entry.info.role === 'assistant' && entry.info.summary) return summaryText()
       return entry.info.role === 'user' ? plainText() : markdownText()
     case 'reasoning':
       return reasoning()
@@ -82,6 +83,13 @@ function plainText() {
 function markdownText() {
   const element = h('div', { class: 'markdown' })
   return { element, draw: (part) => drawMarkdown(element, part.text) }
+}
+
+/** A summary, which the model reads in place of what came before it. @returns {PartView} */
+function summaryText() {
+  const body = h('div', { class: 'markdown' })
+  const element = h('details', { class: 'fold' }, h('summary', {}, 'Summary'), body)
+  return { element, draw: (part) => drawMarkdown(body, part.text) }
 }
 
 /** @returns {PartView} */

@@ -120,6 +120,9 @@ pub struct Config {
     /// How much of a tool's output the model gets to read.
     #[serde(default)]
     pub tool_output: ToolOutputConfig,
+    /// How a conversation is kept within the context of its model.
+    #[serde(default)]
+    pub compaction: CompactionConfig,
     /// Changes of files that an editor holds open.
     #[serde(default)]
     pub buffer: BufferConfig,
@@ -331,6 +334,29 @@ pub struct ToolOutputConfig {
 impl Default for ToolOutputConfig {
     fn default() -> Self {
         Self { max_lines: 2000, max_bytes: 50 * 1024 }
+    }
+}
+
+/// How a conversation is kept within the context of its model. The model and the prompt of summaries are those of the agent
+/// `compaction`, if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompactionConfig {
+    /// Summarise the conversation when it nears the model's context limit, or when the service refuses it as too long.
+    pub auto: bool,
+    /// After each turn, stop sending old outputs of tools, beyond the last 40,000 tokens, where that frees at least 20,000.
+    pub prune: bool,
+    /// How many of the last turns a summary leaves as they are, if they are not too long.
+    pub tail_turns: u32,
+    /// How many tokens of the context stay free for the answer; at most three quarters of it. Default: the longest answer, at
+    /// most 20,000 and a quarter of the context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<u64>,
+}
+
+impl Default for CompactionConfig {
+    fn default() -> Self {
+        Self { auto: true, prune: false, tail_turns: 2, reserved: None }
     }
 }
 

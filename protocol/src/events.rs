@@ -97,6 +97,8 @@ events! {
     SessionIdle "session.idle" SessionOnly, logged;
     /// A turn failed.
     SessionError "session.error" SessionErrorInfo, logged;
+    /// The history of a session was summarised.
+    SessionCompacted "session.compacted" SessionOnly, logged;
     /// The queue of waiting prompts changed.
     SessionQueueUpdated "session.queue.updated" SessionQueueInfo, logged;
     /// A message was stored or changed.

@@ -96,6 +96,8 @@ macro_rules! for_each_method {
             call SessionRevert = "session.revert" (revert::SessionRevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/revert", retry never;
             /// Takes back an undo; possible until the next prompt.
             call SessionUnrevert = "session.unrevert" (revert::SessionUnrevertParams) -> session::Session, POST "/project/:projectID/session/:sessionID/unrevert", retry never;
+            /// Summarises the conversation, so that the model reads the summary in place of what came before it.
+            call SessionCompact = "session.compact" (session::SessionCompactParams) -> bool, POST "/project/:projectID/session/:sessionID/compact", retry never;
             /// Returns what the session, or one message with its answers, has changed in files.
             call SessionDiff = "session.diff" (revert::SessionDiffParams) -> Vec<revert::FileDiff>, - "", retry read;
             /// Lists what the session changed, hunk by hunk, with what the user decided about it.

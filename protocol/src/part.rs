@@ -10,6 +10,7 @@ use crate::{
     id::{MessageId, PartId, SessionId},
     message_error::MessageError,
     provider::ModelRef,
+    todo::Todo,
     tokens::Tokens,
 };
 
@@ -214,11 +215,49 @@ parts! {
         time: Created,
     }
 
-    /// The history before this point was summarised.
+    /// The history before this point was summarised. It stands in the summary, or in the prompt that asked for it.
     Compaction "compaction" CompactionPart {
         /// Not asked for by the user.
         auto: bool,
+        /// The service had refused the conversation as too long.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        overflow: bool,
+        /// The prompt from which on the model still reads the messages before the summary as they are; absent: none of them.
+        #[serde(default, rename = "tailStartID", skip_serializing_if = "Option::is_none")]
+        tail_start_id: Option<MessageId>,
+        /// What the model is told beside the summary, as it was then.
+        #[serde(default, skip_serializing_if = "CompactionState::is_empty")]
+        state: CompactionState,
     }
+}
+
+/// What a summary does not put into words.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CompactionState {
+    /// The task list of the session.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub todos: Vec<Todo>,
+    /// The child sessions that were in a turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<RunningChild>,
+}
+
+impl CompactionState {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.todos.is_empty() && self.children.is_empty()
+    }
+}
+
+/// A child session that is in a turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunningChild {
+    /// The session.
+    #[serde(rename = "sessionID")]
+    pub session_id: SessionId,
+    /// What it is about.
+    pub title: String,
 }
 
 /// When something was created.
@@ -236,6 +275,19 @@ pub struct Span {
     /// Milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<i64>,
+}
+
+/// When a call ran that gave a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolTime {
+    /// Milliseconds since 1970.
+    pub start: i64,
+    /// Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<i64>,
+    /// Since when the model does not read the output any more, in milliseconds since 1970. The output stays in the part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<i64>,
 }
 
 /// How far a tool call is.
@@ -294,7 +346,7 @@ pub struct ToolCompleted {
     /// More for clients.
     pub metadata: Value,
     /// When it ran.
-    pub time: Span,
+    pub time: ToolTime,
     /// Images and files for the model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,

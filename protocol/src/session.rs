@@ -260,6 +260,18 @@ session_params! {
 }
 
 params! {
+    /// Params of `session.compact`.
+    SessionCompactParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The model that writes the summary. Default: that of the agent `compaction`, else the session's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
+    }
+}
+
+params! {
     /// Params of `session.update`.
     SessionUpdateParams {
         /// The session.

@@ -1,5 +1,6 @@
 //! The handlers of `session.*`.
 
+mod compact;
 mod hunk;
 mod revert;
 mod usage;
@@ -163,16 +164,20 @@ impl Handler for SessionMessage {
 impl Handler for SessionPrompt {
     async fn handle(context: Context, params: Self::Params) -> Result<MessageWithParts, Error> {
         let submitted = submit(&context, params).await?;
-        let deleted = || Error::cancelled("the session was deleted while its turn ran");
-        match submitted.end.await {
-            Ok(TurnEnd::Message(message)) => Ok(context.daemon.sessions.message(&submitted.session_id, &message).await?),
-            Ok(TurnEnd::Deleted) => Err(deleted()),
-            Ok(TurnEnd::Unstored(error)) => Err(Error::unavailable(format!("the turn could not be stored: {error}"))
-                .retry_after(1000)
-                .hint("check the disk and the data directory")),
-            // The daemon ends: the turn is marked or waits, and the client finds it after the restart.
-            Err(_) => Err(Error::unavailable("the daemon is shutting down").retry_after(1000)),
-        }
+        last_message(&context, submitted).await
+    }
+}
+
+/// The last message of a turn, once it has ended.
+async fn last_message(context: &Context, submitted: Submitted) -> Result<MessageWithParts, Error> {
+    match submitted.end.await {
+        Ok(TurnEnd::Message(message)) => Ok(context.daemon.sessions.message(&submitted.session_id, &message).await?),
+        Ok(TurnEnd::Deleted) => Err(Error::cancelled("the session was deleted while its turn ran")),
+        Ok(TurnEnd::Unstored(error)) => Err(Error::unavailable(format!("the turn could not be stored: {error}"))
+            .retry_after(1000)
+            .hint("check the disk and the data directory")),
+        // The daemon ends: the turn is marked or waits, and the client finds it after the restart.
+        Err(_) => Err(Error::unavailable("the daemon is shutting down").retry_after(1000)),
     }
 }
 

@@ -150,16 +150,24 @@ fn renumbered(messages: Vec<MessageWithParts>, session: &SessionId) -> Vec<Messa
                 }
             }
         }
-        let parts = parts.into_iter().map(without_images).map(|part| part.moved(PartId::from_ulid(ids::next()), &id, session)).collect();
+        let parts =
+            parts.into_iter().map(|part| part_of_copy(part, &new_ids).moved(PartId::from_ulid(ids::next()), &id, session)).collect();
         MessageWithParts { info, parts, cursor }
     };
     messages.into_iter().map(renumber).collect()
 }
 
-/// A copy must not undo what another session changed.
-fn without_images(mut part: Part) -> Part {
-    if let Part::Patch(patch) = &mut part {
-        patch.hash.clear();
+/// A part as it is in a copy, whose messages have these ids.
+fn part_of_copy(mut part: Part, new_ids: &HashMap<MessageId, MessageId>) -> Part {
+    match &mut part {
+        // A copy must not undo what another session changed.
+        Part::Patch(patch) => patch.hash.clear(),
+        Part::Compaction(compaction) => {
+            compaction.tail_start_id = compaction.tail_start_id.take().and_then(|old| new_ids.get(&old).cloned());
+            // They are not children of the copy.
+            compaction.state.children.clear();
+        }
+        _ => {}
     }
     part
 }

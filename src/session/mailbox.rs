@@ -73,6 +73,11 @@ pub(super) enum Command {
         change: QueueChange,
         reply: oneshot::Sender<Result<QueueChanged, Error>>,
     },
+    /// Store a prompt that asks for a summary and start its turn, unless the session has something to do.
+    Compact {
+        prompt: Box<Prepared>,
+        reply: oneshot::Sender<Accepted>,
+    },
     Undo {
         undo: Box<Undo>,
         reply: oneshot::Sender<Result<Session, Error>>,

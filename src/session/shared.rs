@@ -1,5 +1,7 @@
 //! What the tasks of all sessions share, and how they read a session.
 
+mod breaker;
+
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -13,6 +15,7 @@ use std::{
 use polytree_protocol::{id::SessionId, session::Session};
 use tokio::sync::mpsc;
 
+pub(super) use self::breaker::Breaker;
 use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
     git::Checkout,
@@ -25,6 +28,8 @@ use crate::{
 
 /// For so many sessions it is known which files they have read.
 const MAX_FILE_TIMES: usize = 512;
+/// For so many sessions it is known how their summaries went.
+const MAX_BREAKERS: usize = 512;
 /// In so many checkouts changes by commands are followed. One that is evicted is only scanned again.
 const MAX_FOLLOWING: usize = 64;
 /// How long a list of sessions waits for a file system. Directories on one that does not answer count as missing.
@@ -50,6 +55,8 @@ pub(super) struct Shared {
     deferred: Mutex<HashSet<SessionId>>,
     /// A session that is evicted only has to read its files again.
     file_times: IdlePool<SessionId, FileTimes>,
+    /// How summaries of sessions went. One that is evicted starts anew.
+    breakers: IdlePool<SessionId, Mutex<Breaker>>,
     /// The checkouts in which commands may run.
     following: IdlePool<AbsPath, Following>,
 }
@@ -70,6 +77,7 @@ impl Shared {
             live: Mutex::default(),
             deferred: Mutex::default(),
             file_times: IdlePool::new(MAX_FILE_TIMES),
+            breakers: IdlePool::new(MAX_BREAKERS),
             following: IdlePool::new(MAX_FOLLOWING),
         }
     }
@@ -90,6 +98,12 @@ impl Shared {
     /// When the session last read each file.
     pub fn file_times(&self, id: &SessionId) -> Arc<FileTimes> {
         self.file_times.get_or_insert(id, |_| true, |_| Arc::default())
+    }
+
+    /// Asks or changes what is known of the session's summaries.
+    pub fn breaker<T>(&self, id: &SessionId, look: impl FnOnce(&mut Breaker) -> T) -> T {
+        let breaker = self.breakers.get_or_insert(id, |_| true, |_| Arc::default());
+        look(&mut breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// For how many sessions it is known which files they have read.
@@ -125,6 +139,7 @@ impl Shared {
         self.statuses.clear(id);
         self.take_deferred(id);
         self.file_times.remove(id);
+        self.breakers.remove(id);
     }
 
     /// A session as it is stored. Whether its directory is missing has not been checked.

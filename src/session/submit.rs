@@ -8,7 +8,8 @@ use polytree_protocol::{
     hunk::{Hunk, HunkState},
     id::{HunkId, MessageId, PartId, SessionId},
     message::{PromptState, UserMessage},
-    part::Created,
+    part::{CompactionPart, CompactionState, Created, Part},
+    provider::ModelRef,
     session::{Session, SessionPromptParams, SessionStatus},
 };
 use tokio::sync::oneshot;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     stdx::{paths::AbsPath, time::now_ms},
-    store::{NewPrompt, Origin, Scope, SessionChange},
+    store::{NewPrompt, Origin, Scope, SessionChange, in_order},
     tool::context::Environment,
 };
 
@@ -111,6 +112,59 @@ impl Sessions {
         task::send(&self.shared, &session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
+    }
+
+    /// Summarises the conversation in a turn of its own.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], and [`Error::State`] where there is nothing to summarise.
+    pub async fn compact(&self, session: Session, model: Option<ModelRef>, environment: Environment) -> Result<Submitted, Error> {
+        let _busy = self.enter()?;
+        let Some(directory) = AbsPath::new(&session.directory).filter(|_| !session.missing) else {
+            return Err(Error::DirectoryGone(session.directory));
+        };
+        let workspace = self.shared.workspaces.open(&directory, &environment).await?;
+        let agent = workspace.agent(session.agent.as_deref())?;
+        let own = model.as_ref().or(workspace.summary_model());
+        let model = workspace.models.choose(own, agent.model.as_ref(), session.model.as_ref())?;
+        workspace.models.prepare(&model).await;
+        workspace.models.resolve(&model)?;
+        let (messages, _) = self.shared.store.conversation(session.id.clone()).await?;
+        if !turn::has_answers(&in_order(messages)) {
+            return Err(Error::State("there is nothing to summarise: the session has no answer since the last summary".to_owned()));
+        }
+        let message = UserMessage {
+            id: ids::message_id(),
+            session_id: session.id.clone(),
+            time: Created { created: now_ms() },
+            state: PromptState::Queued,
+            answered_with: None,
+            agent: agent.name.clone(),
+            model,
+            system: None,
+            tools: None,
+            variant: None,
+            options: None,
+            format: None,
+            mode: None,
+        };
+        let (session_id, message_id) = (session.id, message.id.clone());
+        let part = CompactionPart {
+            id: ids::part_id(),
+            session_id: session_id.clone(),
+            message_id: message_id.clone(),
+            auto: false,
+            overflow: false,
+            tail_start_id: None,
+            state: CompactionState::default(),
+        };
+        let parts = vec![Part::Compaction(part)];
+        let prompt = NewPrompt { message, chosen: false, parts, digest: String::new(), queued: false, status: None };
+        let prompt = Box::new(Prepared { prompt, steers: false, environment, workspace });
+        let (reply, answer) = oneshot::channel();
+        task::send(&self.shared, &session_id, Command::Compact { prompt, reply })?;
+        let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
+        Ok(Submitted { session_id, message_id, queued, end })
     }
 
     async fn join(&self, session: &SessionId, message: &MessageId, environment: Environment) -> Result<Submitted, Error> {

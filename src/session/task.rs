@@ -138,6 +138,10 @@ impl SessionTask {
                 let result = self.change_queue(message_id, change).await;
                 let _ = reply.send(result);
             }
+            Command::Compact { prompt, reply } => {
+                let result = self.compact(*prompt).await;
+                let _ = reply.send(result);
+            }
             Command::Undo { undo, reply } => {
                 let result = self.undo(*undo).await;
                 let _ = reply.send(result);
@@ -271,6 +275,14 @@ impl SessionTask {
             self.answer(&prompt, &TurnEnd::Message(prompt.clone()));
         }
         Ok(changed)
+    }
+
+    async fn compact(&mut self, prompt: Prepared) -> Accepted {
+        self.make_ready(&prompt.environment).await?;
+        if self.current.is_some() || !self.queue.is_empty() {
+            return Err(Error::Busy);
+        }
+        self.prompt(prompt).await
     }
 
     async fn undo(&mut self, undo: Undo) -> Result<Session, Error> {

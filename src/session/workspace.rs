@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::{FutureExt as _, future::BoxFuture};
 use polytree_protocol::{
     agent::Agent,
+    config::CompactionConfig,
     id::{MessageId, SessionId},
     permission::Rule,
     provider::{Model, ModelRef},
@@ -29,6 +30,9 @@ use crate::{
         guard::Guard,
     },
 };
+
+/// The agent whose model and prompt are used for summaries, if the user has made one.
+const SUMMARY_AGENT: &str = "compaction";
 
 #[derive(Clone)]
 pub struct ResolvedModel {
@@ -97,6 +101,8 @@ pub struct Workspace {
     pub unfinished: AbsPath,
     /// The device number of the directory's file system.
     pub device: Option<u64>,
+    /// When conversations are summarised.
+    pub compaction: CompactionConfig,
     /// How much of a tool's output the model gets.
     pub output_limits: OutputLimits,
 }
@@ -109,6 +115,20 @@ impl Workspace {
             name: name.to_owned(),
             known: self.agents.iter().map(|agent| agent.name.clone()).collect(),
         })
+    }
+
+    /// The model of the agent that writes summaries, if there is one.
+    pub(super) fn summary_model(&self) -> Option<&ModelRef> {
+        self.summary_agent()?.model.as_ref()
+    }
+
+    /// The prompt of that agent.
+    pub(super) fn summary_prompt(&self) -> Option<&str> {
+        self.summary_agent()?.prompt.as_deref()
+    }
+
+    fn summary_agent(&self) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.name == SUMMARY_AGENT)
     }
 
     /// What a tool gets in this directory.

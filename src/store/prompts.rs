@@ -119,7 +119,7 @@ impl Store {
         .await
     }
 
-    /// The last answer to a prompt.
+    /// The last answer to a prompt that is no summary.
     pub async fn last_answer(&self, prompt: MessageId) -> Result<Option<MessageId>, Error> {
         self.read(move |rows| rows.last_answer(&prompt)).await
     }
@@ -157,9 +157,13 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
         }
         None => None,
     };
-    let (message_id, chosen) = (message.id.clone(), Some((message.agent.clone(), message.model.clone())));
+    // A summary does not change with what the session works, and is no prompt of a person.
+    let is_compaction = parts.iter().any(|part| matches!(part, Part::Compaction(_)));
+    let chosen = (!is_compaction).then(|| (message.agent.clone(), message.model.clone()));
     let (time, project, model) = (message.time.created, &session.project_id, &message.model);
-    transaction.rows.add_usage(&Used { time, project, model, prompts: 1, cost: 0.0, tokens: Tokens::default() })?;
+    let prompts = u32::from(!is_compaction);
+    transaction.rows.add_usage(&Used { time, project, model, prompts, cost: 0.0, tokens: Tokens::default() })?;
+    let message_id = message.id.clone();
     transaction.emit_message(&scope, Message::User(message), Some(&digest))?;
     for part in parts {
         transaction.emit_part(&scope, part)?;

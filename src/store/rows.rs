@@ -95,11 +95,10 @@ pub trait Messages {
     fn messages(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<Vec<MessageWithParts>>;
     /// The stored size of these messages in bytes, without reading them.
     fn messages_size(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<u64>;
-    /// The messages of a session from this one on, oldest first.
-    fn messages_from(&self, session: &SessionId, first: &MessageId) -> Result<Vec<MessageWithParts>>;
-    /// The prompt of the last successful summary of a session.
-    fn last_summarised(&self, session: &SessionId) -> Result<Option<MessageId>>;
-    /// The last assistant message that answers a user message.
+    /// The messages of a session that a model may read, oldest first: all of them, or the last summary, the tail that it
+    /// leaves as it is, and what came after it. There may be others among them.
+    fn conversation(&self, session: &SessionId) -> Result<Vec<MessageWithParts>>;
+    /// The last assistant message that answers a user message and is no summary.
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>>;
     /// The unfinished answers of a session, oldest first.
     fn open_answers(&self, session: &SessionId) -> Result<Vec<MessageId>>;

@@ -186,17 +186,10 @@ impl Store {
         self.read(move |rows| rows.message(&session, &id)).await
     }
 
-    /// The part of a session that a model may need: the messages from the prompt of the last summary on, oldest first,
-    /// and the queued prompts.
+    /// The part of a session that a model may read: all messages or, after a summary, that with what it leaves as it is and
+    /// what came after it, oldest first; and the queued prompts.
     pub async fn conversation(&self, id: SessionId) -> Result<(Vec<MessageWithParts>, Vec<MessageId>), Error> {
-        self.read(move |rows| {
-            let messages = match rows.last_summarised(&id)? {
-                Some(prompt) => rows.messages_from(&id, &prompt)?,
-                None => rows.messages(&id, None, None)?,
-            };
-            Ok((messages, rows.queue(&id)?))
-        })
-        .await
+        self.read(move |rows| Ok((rows.conversation(&id)?, rows.queue(&id)?))).await
     }
 
     /// The task list of a session.

@@ -164,9 +164,7 @@ fn close_turn(
     prompt: &MessageId,
     cause: &Cause,
 ) -> Result<bool, Error> {
-    let Some(Message::User(user)) = transaction.rows.message(session, prompt)?.map(|message| message.info) else {
-        return Ok(false);
-    };
+    let Some(Message::User(user)) = transaction.rows.message_info(session, prompt)? else { return Ok(false) };
     let last = match transaction.rows.last_answer(prompt)? {
         Some(last) => transaction.rows.message(session, &last)?.map(|message| message.info),
         None => None,

@@ -1,5 +1,6 @@
 //! The commands and options of the command line.
 
+mod compact;
 mod export;
 mod recording;
 mod revert;
@@ -21,6 +22,7 @@ use polytree_protocol::{
 };
 
 pub use self::{
+    compact::SessionsCompactArgs,
     export::{ExportFormat, SchemaArgs, SessionsExportArgs, SessionsImportArgs},
     recording::RecordingArgs,
     revert::{SessionsRevertArgs, SessionsUnrevertArgs},
@@ -264,6 +266,8 @@ pub enum SessionsCommand {
     Show(SessionsShowArgs),
     /// Copy a session's conversation into a new session
     Fork(SessionsForkArgs),
+    /// Summarise a session's conversation, so that the model has room again
+    Compact(SessionsCompactArgs),
     /// Undo a session from a prompt on, with the files that it changed
     Revert(SessionsRevertArgs),
     /// Take back an undo, until the next prompt

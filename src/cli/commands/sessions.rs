@@ -1,15 +1,17 @@
-//! `polytree sessions`: list, show, fork, delete; revert, export and import are next door.
+//! `polytree sessions`: list, show, fork, compact, delete; revert, export and import are next door.
 
 use polytree_protocol::{
     export::SessionForkParams,
-    methods::{SessionDelete, SessionFork, SessionGet, SessionList, SessionMessages},
-    session::{Session, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope},
+    methods::{SessionCompact, SessionDelete, SessionFork, SessionGet, SessionList, SessionMessages},
+    session::{
+        Session, SessionCompactParams, SessionDeleteParams, SessionGetParams, SessionListParams, SessionMessagesParams, SessionScope,
+    },
 };
 
 use super::{created::created, export, revert};
 use crate::{
     cli::{
-        args::{SessionsCommand, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
+        args::{SessionsCommand, SessionsCompactArgs, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
         client::{Daemon, Exit, Failure},
         input::Input,
         render::{
@@ -38,6 +40,7 @@ pub async fn run(
         SessionsCommand::List(args) => list(args, daemon, screen, directory).await,
         SessionsCommand::Show(args) => show(args, daemon, screen).await,
         SessionsCommand::Fork(args) => fork(args, daemon, screen).await,
+        SessionsCommand::Compact(args) => compact(args, daemon, screen).await,
         SessionsCommand::Revert(args) => revert::revert(args, daemon, screen).await,
         SessionsCommand::Unrevert(args) => revert::unrevert(args, daemon, screen).await,
         SessionsCommand::Export(args) => export::export(args, daemon, screen).await,
@@ -116,6 +119,14 @@ async fn show(args: SessionsShowArgs, daemon: &Daemon, screen: &mut Screen) -> R
 async fn fork(args: SessionsForkArgs, daemon: &Daemon, screen: &mut Screen) -> Result<Exit, Failure> {
     let params = SessionForkParams { session_id: args.session, message_id: args.before, ..SessionForkParams::default() };
     created(&daemon.request::<SessionFork>(&params).await?, screen)
+}
+
+async fn compact(args: SessionsCompactArgs, daemon: &Daemon, screen: &mut Screen) -> Result<Exit, Failure> {
+    let params = SessionCompactParams { session_id: args.session, model: args.model, ..SessionCompactParams::default() };
+    daemon.request::<SessionCompact>(&params).await?;
+    let show = format!("the conversation was summarised; read it: polytree sessions show {}", params.session_id);
+    screen.status(&paint(FAINT, &show));
+    Ok(Exit::Done)
 }
 
 async fn delete(args: SessionsDeleteArgs, daemon: &Daemon, screen: &mut Screen, input: &mut Input) -> Result<Exit, Failure> {

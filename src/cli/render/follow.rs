@@ -69,10 +69,10 @@ impl Follow {
         }
     }
 
-    /// Whether a message is an answer to the prompt.
+    /// Whether a message is an answer to the prompt, and not a summary of the conversation.
     #[must_use]
     pub fn is_answer(&self, message: &MessageId) -> bool {
-        self.answers.iter().any(|answer| answer.id == *message)
+        self.answers.iter().any(|answer| answer.id == *message && !answer.summary)
     }
 
     /// The last answer.

@@ -4,6 +4,7 @@ use polytree_protocol::{
     message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessageWithParts, Tokens},
     part::{Part, StepFinishPart, StepStartPart},
     permission::PermissionOutcome,
+    provider::ModelCost,
 };
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
     provider::definition::FinishReason,
     session::{Error, ResolvedModel, ids, shared::Shared},
     stdx::time::now_ms,
-    store::{SessionChange, new_answer, usage},
+    store::{SessionChange, Unit, new_answer, usage},
 };
 
 impl Turn {
@@ -28,7 +29,7 @@ impl Turn {
         for guest in &self.guests {
             guest.before_step(self, history, &mut start).await?;
         }
-        answer.parent_id = self.steering.taken().pop().unwrap_or(answer.parent_id);
+        answer.parent_id = self.prompt();
         self.shared.store.commit(self.unit().message(Message::Assistant(answer.clone())).part(Part::StepStart(start))).await?;
         Ok(answer)
     }
@@ -42,18 +43,24 @@ impl Turn {
             Next::End(End::Stuck(repeat)) => self.complete(step, Some(repeat_error(repeat, &self.model.reference)), true).await,
             Next::Retry(error) => self.complete(step, Some(error.clone()), false).await,
             Next::Remind { error, .. } => self.complete(step, error.clone(), false).await,
+            // It becomes the summary.
+            Next::Compact(_) => Ok(()),
             Next::Step | Next::End(End::Done) => self.complete(step, None, false).await,
         }
     }
 
-    /// Ends an answer: its last part, its cost, its error, and what the session has used by now.
     async fn complete(&self, step: Step, error: Option<MessageError>, tell_error: bool) -> Result<(), Error> {
+        Ok(self.shared.store.commit(self.ended(step, error, tell_error, &self.model.info.cost)).await?)
+    }
+
+    /// What ends an answer: its last part, its cost, its error, and what the session has used by now.
+    pub(super) fn ended(&self, step: Step, error: Option<MessageError>, tell_error: bool, price: &ModelCost) -> Unit {
         let Step { mut answer, reason, tokens, snapshot, .. } = step;
-        let cost = usage::cost(&tokens, &self.model.info.cost);
+        let cost = usage::cost(&tokens, price);
         answer.time.completed = Some(now_ms());
         answer.tokens = tokens;
         answer.cost = cost;
-        answer.error = error.clone();
+        answer.error.clone_from(&error);
         answer.finish = error.is_none().then(|| reason.word().to_owned());
         let finish = Part::StepFinish(StepFinishPart {
             id: ids::part_id(),
@@ -72,11 +79,11 @@ impl Turn {
         if let Some(error) = error.filter(|_| tell_error) {
             unit = unit.error(error);
         }
-        Ok(self.shared.store.commit(unit).await?)
+        unit
     }
 
     /// Ends an answer that was interrupted by the user or by a shutdown.
-    async fn abort(&self, mut answer: AssistantMessage) -> Result<(), Error> {
+    pub(super) async fn abort(&self, mut answer: AssistantMessage) -> Result<(), Error> {
         let error = abort_error(&self.shared);
         answer.time.completed = Some(now_ms());
         answer.error = Some(error.clone());

@@ -4,12 +4,14 @@
 mod answer;
 mod arguments;
 mod calls;
+mod compact;
 mod failure;
 mod guests;
 mod model_call;
 mod next;
 mod repeats;
 mod request;
+mod retries;
 mod run;
 mod state;
 mod steering;
@@ -18,6 +20,7 @@ mod stream;
 mod title;
 mod tools;
 
+pub(super) use compact::has_answers;
 pub(super) use guests::structured::Form;
 pub(super) use request::history::NOT_SENT;
 pub(super) use run::run;

@@ -1,17 +1,16 @@
-//! The model call of a step, and its retries.
-
-use std::time::Duration;
+//! The model call of a step. It is tried again where that may help.
 
 use polytree_protocol::{
     id::MessageId,
     message::{MessageError, MessageWithParts, Tokens},
-    part::{Created, Part, RetryPart},
-    session::{SessionStatus, StatusRetry},
+    part::{Part, RetryPart},
 };
 
 use super::{
+    compact,
     failure::message_error,
     request::{history, request},
+    retries::{jitter, put, retry_part, wait_for_retry},
     state::Turn,
     stream::{Call, Fold, Streamed, stream},
 };
@@ -21,7 +20,6 @@ use crate::{
         retry::Failures,
     },
     session::{Error, ids},
-    stdx::time::now_ms,
 };
 
 pub(super) enum ModelEnd {
@@ -53,7 +51,7 @@ pub(super) async fn run(
     let mut bare: Option<RetryPart> = None;
     loop {
         let mut fold = Fold::new(turn.session.id.clone(), answer.clone(), ids::part_id);
-        let (error, tokens) = match stream(turn, answer, request.clone(), &mut fold).await? {
+        let (error, tokens) = match stream(turn, &turn.model, answer, request.clone(), &mut fold).await? {
             Streamed::Finished(reason, tokens) if is_empty(&fold, reason) => {
                 let message = format!("{} ended its answer without a word and without a call", turn.model.reference);
                 (ModelError::Empty { message }, tokens)
@@ -75,7 +73,8 @@ pub(super) async fn run(
         let wait = failures.add(&error, jitter());
         let mut message = message_error(&error, &turn.model.reference, turn.model.unset.as_deref());
         let Some(wait) = wait else {
-            let refused = is_about_the_request(&error) && !fold.has_spoken;
+            let is_overflow = matches!(error, ModelError::ContextOverflow { .. });
+            let refused = is_about_the_request(&error) && !fold.has_spoken && !(is_overflow && compact::is_possible(turn, history));
             if refused && history::leave_out_attachments(&mut request.messages) {
                 message.data.hint = Some(WITHOUT_ATTACHMENTS.to_owned());
                 let part = RetryPart { without_attachments: true, ..retry_part(turn, answer, failures.count(), &message) };
@@ -125,44 +124,4 @@ fn is_about_the_request(error: &ModelError) -> bool {
         | ModelError::Empty { .. }
         | ModelError::Request { .. } => false,
     }
-}
-
-fn retry_part(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError) -> RetryPart {
-    RetryPart {
-        id: ids::part_id(),
-        session_id: turn.session.id.clone(),
-        message_id: message.clone(),
-        attempt,
-        error: error.clone(),
-        without_attachments: false,
-        time: Created { created: now_ms() },
-    }
-}
-
-async fn put(turn: &Turn, part: Part) -> Result<(), Error> {
-    Ok(turn.shared.store.commit(turn.unit().part(part)).await?)
-}
-
-/// Tells clients of the retry and waits for it; false when the turn was aborted meanwhile.
-async fn wait_for_retry(turn: &Turn, message: &MessageId, attempt: u32, error: &MessageError, wait: u64) -> Result<bool, Error> {
-    let part = Part::Retry(retry_part(turn, message, attempt, error));
-    let next = now_ms() + i64::try_from(wait).unwrap_or(i64::MAX / 2);
-    let retry = SessionStatus::Retry(StatusRetry { attempt, message: error.data.message.clone(), next });
-    let unit = turn.unit().part(part);
-    let unit = if let Some(status) = turn.shared.statuses.set(&turn.session.id, retry) { unit.status(status) } else { unit };
-    turn.shared.store.commit(unit).await?;
-    tokio::select! {
-        () = turn.tasks.token().cancelled() => return Ok(false),
-        () = tokio::time::sleep(Duration::from_millis(wait)) => {}
-    }
-    if let Some(status) = turn.shared.statuses.set(&turn.session.id, SessionStatus::Busy) {
-        turn.shared.store.commit(turn.unit().status(status)).await?;
-    }
-    Ok(true)
-}
-
-/// A number from 0 to 1 that keeps many sessions from trying again at the same moment.
-#[expect(clippy::cast_precision_loss, reason = "16 bits fit")]
-fn jitter() -> f64 {
-    (crate::stdx::ids::next().0 & 0xffff) as f64 / 65_536.0
 }

@@ -16,6 +16,8 @@ pub(super) struct LoopState {
     pub failures: Failures,
     /// Detects a model that repeats itself.
     pub repeats: Repeats,
+    /// A summary failed in this turn: only where the service refuses the conversation another one is tried.
+    pub summary_failed: bool,
 }
 
 /// How a step ended: one model call, and the tool calls of its answer.
@@ -48,6 +50,8 @@ pub(super) enum Next {
         text: String,
         error: Option<MessageError>,
     },
+    /// The same step again after the conversation was summarised. The service has refused it as too long, with this error.
+    Compact(MessageError),
     End(End),
 }
 
@@ -96,6 +100,7 @@ mod tests {
             Next::Step => "step".to_owned(),
             Next::Retry(error) => format!("retry after {}", error.data.message),
             Next::Remind { text, error } => format!("remind of {text}, {}", if error.is_some() { "refused" } else { "counted" }),
+            Next::Compact(error) => format!("summarise after {}", error.data.message),
             Next::End(End::Done) => "done".to_owned(),
             Next::End(End::Failed(error)) => format!("failed by {}", error.data.message),
             Next::End(End::Stuck(_)) => "stuck".to_owned(),
@@ -104,7 +109,7 @@ mod tests {
         }
     }
 
-    /// What follows for each wish of a guest: none, a step, a refused answer, a reminder, success, failure.
+    /// What follows for each wish of a guest: none, a step, a refused answer, a reminder, a summary, success, failure.
     fn row(ended: &StepEnd, is_final: bool, is_stuck: bool) -> String {
         let mut state = LoopState { is_final, ..LoopState::default() };
         for _ in 0..if is_stuck { 10 } else { 9 } {
@@ -115,6 +120,7 @@ mod tests {
             Some(Next::Step),
             Some(Next::Remind { text: "form".to_owned(), error: Some(error("form")) }),
             Some(Next::Remind { text: "files".to_owned(), error: None }),
+            Some(Next::Compact(error("too long"))),
             Some(Next::End(End::Done)),
             Some(Next::End(End::Failed(error("guest")))),
         ];
@@ -148,10 +154,10 @@ mod tests {
         }
         expect_test::expect![[r"
             failed, retry: retry after model
-            failed: failed by model | step | remind of form, refused | remind of files, counted | done | failed by guest
-            answered: done | step | remind of form, refused | remind of files, counted | done | failed by guest
-            called: step | remind of form, refused | remind of files, counted | done | failed by guest
-            called, final: done | step | remind of form, refused | remind of files, counted | done | failed by guest
+            failed: failed by model | step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
+            answered: done | step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
+            called: step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
+            called, final: done | step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
             called, stuck: stuck
             called, final, stuck: stuck
             rejected: done

@@ -11,6 +11,7 @@ use polytree_protocol::{
 
 use super::{
     answer::abort_error,
+    compact,
     failure::start_error,
     guests,
     next::{End, LoopState, Next, StepEnd, next},
@@ -97,17 +98,27 @@ async fn end_before_start(shared: &Shared, start: &Start, error: MessageError, l
 impl Turn {
     async fn run(self: Arc<Self>, mut open: Option<Open>, last: &mut Option<MessageId>) -> Result<End, Error> {
         let (mut state, mut history) = (LoopState::default(), self.history().await?);
+        if compact::is_asked(&history, &self.user.id) {
+            return compact::asked(&self, &history, last).await;
+        }
         if open.is_none() {
             title::start(&self, &history);
+            compact::prune_old(&self, &mut history).await?;
         }
         loop {
+            if open.is_none()
+                && let Some(end) = compact::before_step(&self, &mut state, &mut history, last).await?
+            {
+                return Ok(end);
+            }
             let (mut step, ended) = match open.take() {
                 Some(open) => step::resume(&self, open, &mut history).await?,
                 None => step::run(&self, &mut state, &mut history, last).await?,
             };
             let wish = self.wish(&mut step, &ended).await?;
             let next = next(&state, ended, wish);
-            let id = step.answer.id.clone();
+            let answer = step.answer.clone();
+            let id = answer.id.clone();
             self.close(step, &next).await?;
             match next {
                 Next::Step => {
@@ -121,6 +132,11 @@ impl Turn {
                 }
                 // What was said stays stored; the next attempt is a message of its own.
                 Next::Retry(_) => {}
+                Next::Compact(error) => {
+                    if let Some(end) = compact::after_overflow(&self, &mut history, answer, error, last).await? {
+                        return Ok(end);
+                    }
+                }
                 Next::End(end) => return Ok(end),
             }
         }
@@ -148,7 +164,15 @@ impl Turn {
     /// A text for the model that is not stored.
     fn reminder(&self, text: String) -> MessageWithParts {
         let (id, session_id) = (ids::message_id(), self.session.id.clone());
-        let part = TextPart { id: ids::part_id(), session_id, message_id: id.clone(), text, synthetic: true, time: None, metadata: None };
+        let part = TextPart {
+            id: ids::part_id(),
+            session_id,
+            message_id: id.clone(),
+            text,
+            synthetic: true,
+            time: None,
+            metadata: Some(compact::reminder()),
+        };
         MessageWithParts { info: Message::User(UserMessage { id, ..self.user.clone() }), parts: vec![Part::Text(part)], cursor: 0 }
     }
 

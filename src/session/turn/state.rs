@@ -163,6 +163,11 @@ impl Turn {
             .with(Origin::Grants, grants)
     }
 
+    /// The prompt that is answered now: the last one that has entered the turn.
+    pub fn prompt(&self) -> MessageId {
+        self.steering.taken().pop().unwrap_or_else(|| self.user.id.clone())
+    }
+
     pub fn unit(&self) -> Unit {
         Unit::new(&self.scope)
     }

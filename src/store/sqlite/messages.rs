@@ -71,21 +71,37 @@ impl Messages for SqliteRows<'_> {
         Ok(statement.query_row(params![session.as_str(), before.map(MessageId::as_str), limit], |row| row.get(0))?)
     }
 
-    fn messages_from(&self, session: &SessionId, first: &MessageId) -> Result<Vec<MessageWithParts>> {
+    fn conversation(&self, session: &SessionId) -> Result<Vec<MessageWithParts>> {
+        let summary: Option<(i64, String, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT seq, id, parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL AND NOT open
+                 AND data ->> '$.summary' = 1 AND data ->> '$.error' IS NULL ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row([session.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((summary, id, prompt)) = summary else { return self.messages(session, None, None) };
+        let tail: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT message.seq FROM part JOIN message ON message.id = part.data ->> '$.tailStartID'
+                 WHERE part.message_id IN (?1, ?2) AND part.data ->> '$.type' = 'compaction' LIMIT 1",
+            )?
+            .query_row([&id, &prompt], |row| row.get(0))
+            .optional()?;
+        // A prompt that is older than the summary may have been taken up after it.
         self.listed(
-            "SELECT id, data FROM message WHERE session_id = ?1 AND seq >= (SELECT seq FROM message WHERE id = ?2) ORDER BY seq",
-            params![session.as_str(), first.as_str()],
+            "SELECT id, data FROM message WHERE session_id = ?1 AND (seq >= ?2 OR id = ?3
+                 OR id IN (SELECT parent_id FROM message WHERE session_id = ?1 AND seq > ?4)
+                 OR id IN (SELECT message_id FROM queue WHERE session_id = ?1)
+                 OR id IN (SELECT message_id FROM turn WHERE session_id = ?1))
+             ORDER BY seq",
+            params![session.as_str(), tail.unwrap_or(summary), prompt, summary],
         )
     }
 
-    fn last_summarised(&self, session: &SessionId) -> Result<Option<MessageId>> {
-        let query = "SELECT parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL
-             AND data ->> '$.summary' = 1 AND data ->> '$.error' IS NULL ORDER BY seq DESC LIMIT 1";
-        Ok(self.ids(query, [session.as_str()], MessageId::parse)?.pop())
-    }
-
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>> {
-        let query = "SELECT id FROM message WHERE parent_id = ?1 ORDER BY seq DESC LIMIT 1";
+        let query = "SELECT id FROM message WHERE parent_id = ?1 AND data ->> '$.summary' IS NULL ORDER BY seq DESC LIMIT 1";
         Ok(self.ids(query, [user.as_str()], MessageId::parse)?.pop())
     }
 

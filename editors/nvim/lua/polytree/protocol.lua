@@ -228,12 +228,27 @@
 ---@field name string The program.
 ---@field version? string|nil Its version.
 
---- The history before this point was summarised.
+--- How a conversation is kept within the context of its model. The model and the prompt of summaries are those of the agent `compaction`, if there is one.
+---@class polytree.protocol.CompactionConfig
+---@field auto? boolean Summarise the conversation when it nears the model's context limit, or when the service refuses it as too long.
+---@field prune? boolean After each turn, stop sending old outputs of tools, beyond the last 40,000 tokens, where that frees at least 20,000.
+---@field tail_turns? integer How many of the last turns a summary leaves as they are, if they are not too long.
+---@field reserved? integer|nil How many tokens of the context stay free for the answer; at most three quarters of it. Default: the longest answer, at most 20,000 and a quarter of the context.
+
+--- The history before this point was summarised. It stands in the summary, or in the prompt that asked for it.
 ---@class polytree.protocol.CompactionPart
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field auto boolean Not asked for by the user.
+---@field overflow? boolean The service had refused the conversation as too long.
+---@field tailStartID? polytree.protocol.MessageId|nil The prompt from which on the model still reads the messages before the summary as they are; absent: none of them.
+---@field state? polytree.protocol.CompactionState What the model is told beside the summary, as it was then.
+
+--- What a summary does not put into words.
+---@class polytree.protocol.CompactionState
+---@field todos? polytree.protocol.Todo[] The task list of the session.
+---@field children? polytree.protocol.RunningChild[] The child sessions that were in a turn.
 
 --- The settings of a directory, merged from all files.
 ---@class polytree.protocol.Config
@@ -256,6 +271,7 @@
 ---@field storage? polytree.protocol.StorageConfig The daemon's store; only in the user's own settings.
 ---@field server? polytree.protocol.ServerConfig The daemon itself; only in the user's own settings.
 ---@field tool_output? polytree.protocol.ToolOutputConfig How much of a tool's output the model gets to read.
+---@field compaction? polytree.protocol.CompactionConfig How a conversation is kept within the context of its model.
 ---@field buffer? polytree.protocol.BufferConfig Changes of files that an editor holds open.
 ---@field diagnostics? polytree.protocol.DiagnosticsConfig Diagnostics that editors announce.
 ---@field record? string|nil A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings.
@@ -680,6 +696,21 @@
 ---@field url string|polytree.protocol.BlobRef A `data:` address.
 ---@field filename? string|nil The name for people.
 
+--- The history before this point was summarised. It stands in the summary, or in the prompt that asked for it.
+---@class polytree.protocol.EventCompactionPart
+---@field id polytree.protocol.PartId The part's id.
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The message.
+---@field auto boolean Not asked for by the user.
+---@field overflow? boolean The service had refused the conversation as too long.
+---@field tailStartID? polytree.protocol.MessageId|nil The prompt from which on the model still reads the messages before the summary as they are; absent: none of them.
+---@field state? polytree.protocol.EventCompactionState What the model is told beside the summary, as it was then.
+
+--- What a summary does not put into words.
+---@class polytree.protocol.EventCompactionState
+---@field todos? polytree.protocol.EventTodo[] The task list of the session.
+---@field children? polytree.protocol.RunningChild[] The child sessions that were in a turn.
+
 --- A file or image that the user attached.
 ---@class polytree.protocol.EventFilePart
 ---@field id polytree.protocol.PartId The part's id.
@@ -739,7 +770,7 @@
 ---@field type "subtask"
 ---@class polytree.protocol.EventPart.11: polytree.protocol.RetryPart
 ---@field type "retry"
----@class polytree.protocol.EventPart.12: polytree.protocol.CompactionPart
+---@class polytree.protocol.EventPart.12: polytree.protocol.EventCompactionPart
 ---@field type "compaction"
 ---@alias polytree.protocol.EventPart polytree.protocol.EventPart.1|polytree.protocol.EventPart.2|polytree.protocol.EventPart.3|polytree.protocol.EventPart.4|polytree.protocol.EventPart.5|polytree.protocol.EventPart.6|polytree.protocol.EventPart.7|polytree.protocol.EventPart.8|polytree.protocol.EventPart.9|polytree.protocol.EventPart.10|polytree.protocol.EventPart.11|polytree.protocol.EventPart.12
 
@@ -779,66 +810,69 @@
 ---@field type "session.error" The event.
 ---@field properties polytree.protocol.SessionErrorInfo What the event tells.
 ---@class polytree.protocol.EventPayload.11
+---@field type "session.compacted" The event.
+---@field properties polytree.protocol.SessionOnly What the event tells.
+---@class polytree.protocol.EventPayload.12
 ---@field type "session.queue.updated" The event.
 ---@field properties polytree.protocol.SessionQueueInfo What the event tells.
----@class polytree.protocol.EventPayload.12
+---@class polytree.protocol.EventPayload.13
 ---@field type "message.updated" The event.
 ---@field properties polytree.protocol.EventMessageInfo What the event tells.
----@class polytree.protocol.EventPayload.13
+---@class polytree.protocol.EventPayload.14
 ---@field type "message.removed" The event.
 ---@field properties polytree.protocol.MessageRemovedInfo What the event tells.
----@class polytree.protocol.EventPayload.14
+---@class polytree.protocol.EventPayload.15
 ---@field type "message.part.updated" The event.
 ---@field properties polytree.protocol.EventPartInfo What the event tells.
----@class polytree.protocol.EventPayload.15
+---@class polytree.protocol.EventPayload.16
 ---@field type "message.part.delta" The event.
 ---@field properties polytree.protocol.PartDelta What the event tells.
----@class polytree.protocol.EventPayload.16
+---@class polytree.protocol.EventPayload.17
 ---@field type "message.part.removed" The event.
 ---@field properties polytree.protocol.PartRemovedInfo What the event tells.
----@class polytree.protocol.EventPayload.17
+---@class polytree.protocol.EventPayload.18
 ---@field type "permission.asked" The event.
 ---@field properties polytree.protocol.EventPermission What the event tells.
----@class polytree.protocol.EventPayload.18
+---@class polytree.protocol.EventPayload.19
 ---@field type "permission.replied" The event.
 ---@field properties polytree.protocol.PermissionRepliedInfo What the event tells.
----@class polytree.protocol.EventPayload.19
+---@class polytree.protocol.EventPayload.20
 ---@field type "todo.updated" The event.
 ---@field properties polytree.protocol.EventTodoInfo What the event tells.
----@class polytree.protocol.EventPayload.20
+---@class polytree.protocol.EventPayload.21
 ---@field type "hunk.updated" The event.
 ---@field properties polytree.protocol.HunksInfo What the event tells.
----@class polytree.protocol.EventPayload.21
+---@class polytree.protocol.EventPayload.22
 ---@field type "file.edited" The event.
 ---@field properties polytree.protocol.FilePath What the event tells.
----@class polytree.protocol.EventPayload.22
+---@class polytree.protocol.EventPayload.23
 ---@field type "file.changed" The event.
 ---@field properties polytree.protocol.FileChangedInfo What the event tells.
----@class polytree.protocol.EventPayload.23
+---@class polytree.protocol.EventPayload.24
 ---@field type "vcs.branch.updated" The event.
 ---@field properties polytree.protocol.BranchInfo What the event tells.
----@class polytree.protocol.EventPayload.24
+---@class polytree.protocol.EventPayload.25
 ---@field type "vcs.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.25
+---@class polytree.protocol.EventPayload.26
 ---@field type "config.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.26
+---@class polytree.protocol.EventPayload.27
 ---@field type "provider.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.27
+---@class polytree.protocol.EventPayload.28
 ---@field type "agent.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.28
+---@class polytree.protocol.EventPayload.29
 ---@field type "editor.open" The event.
 ---@field properties polytree.protocol.EditorOpenInfo What the event tells.
----@class polytree.protocol.EventPayload.29
+---@class polytree.protocol.EventPayload.30
 ---@field type "buffer.edit" The event.
 ---@field properties polytree.protocol.BufferEditInfo What the event tells.
----@class polytree.protocol.EventPayload.30
+---@class polytree.protocol.EventPayload.31
 ---@field type "buffer.reset" The event.
 ---@field properties polytree.protocol.BufferResetInfo What the event tells.
----@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29|polytree.protocol.EventPayload.30
+---@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29|polytree.protocol.EventPayload.30|polytree.protocol.EventPayload.31
 
 --- An open permission question.
 ---@class polytree.protocol.EventPermission
@@ -908,7 +942,7 @@
 ---@field output string|polytree.protocol.BlobRef What the model reads.
 ---@field title string|polytree.protocol.BlobRef One line for people.
 ---@field metadata any More for clients.
----@field time polytree.protocol.Span When it ran.
+---@field time polytree.protocol.ToolTime When it ran.
 ---@field attachments? polytree.protocol.EventAttachment[] Images and files for the model.
 
 --- A call that failed.
@@ -1739,6 +1773,11 @@
 ---@field pattern string What it applies to: a wildcard pattern over a command, path or address.
 ---@field action polytree.protocol.Action What then.
 
+--- A child session that is in a turn.
+---@class polytree.protocol.RunningChild
+---@field sessionID polytree.protocol.SessionId The session.
+---@field title string What it is about.
+
 --- The sandbox of commands; only in the user's own settings. Paths are absolute or begin with `~/`.
 ---@class polytree.protocol.SandboxConfig
 ---@field read? string[] Files and directories that commands may read besides.
@@ -1885,6 +1924,13 @@
 ---@class polytree.protocol.SessionChoice
 ---@field model? polytree.protocol.ModelRef|nil The model.
 ---@field variant? string|nil The variant; it is ignored with a model that does not have it.
+
+--- Params of `session.compact`.
+---@class polytree.protocol.SessionCompactParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field model? polytree.protocol.ModelRef|nil The model that writes the summary. Default: that of the agent `compaction`, else the session's.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- How full the context of a session's model is, in tokens.
 ---@class polytree.protocol.SessionContext
@@ -2417,7 +2463,7 @@
 ---@field output string What the model reads.
 ---@field title string One line for people.
 ---@field metadata any More for clients.
----@field time polytree.protocol.Span When it ran.
+---@field time polytree.protocol.ToolTime When it ran.
 ---@field attachments? polytree.protocol.Attachment[] Images and files for the model.
 
 --- A call that failed.
@@ -2476,6 +2522,12 @@
 ---@class polytree.protocol.ToolState.4: polytree.protocol.ToolFailed
 ---@field status "error"
 ---@alias polytree.protocol.ToolState polytree.protocol.ToolState.1|polytree.protocol.ToolState.2|polytree.protocol.ToolState.3|polytree.protocol.ToolState.4
+
+--- When a call ran that gave a result.
+---@class polytree.protocol.ToolTime
+---@field start integer Milliseconds since 1970.
+---@field ["end"]? integer|nil Milliseconds since 1970.
+---@field compacted? integer|nil Since when the model does not read the output any more, in milliseconds since 1970. The output stays in the part.
 
 --- What happens to a tool's change when the editor that holds the file open does not answer.
 ---@alias polytree.protocol.Unanswered "refuse"|"disk"
@@ -2595,6 +2647,7 @@
 ---| "session.import"
 ---| "session.revert"
 ---| "session.unrevert"
+---| "session.compact"
 ---| "session.diff"
 ---| "hunk.list"
 ---| "hunk.keep"
@@ -2646,6 +2699,7 @@
 ---| "session.status"
 ---| "session.idle"
 ---| "session.error"
+---| "session.compacted"
 ---| "session.queue.updated"
 ---| "message.updated"
 ---| "message.removed"

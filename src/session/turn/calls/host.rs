@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use polytree_protocol::{
     events::{EventPayload, FilePath, PartDelta},
     id::PermissionId,
-    part::{Part, Span, ToolCompleted, ToolFailed, ToolPart, ToolRunning, ToolState},
+    part::{Part, Span, ToolCompleted, ToolFailed, ToolPart, ToolRunning, ToolState, ToolTime},
     permission::{Action, Permission, PermissionTime, Rule},
     sandbox::{Mode, SandboxReport},
     todo::Todo,
@@ -224,7 +224,7 @@ pub(super) fn closed(running: &ToolRunning, result: Result<ToolOutput, ToolError
             output: output.output,
             title: output.title,
             metadata: if output.metadata.is_null() { json!({}) } else { output.metadata },
-            time,
+            time: ToolTime { start: time.start, end: time.end, compacted: None },
             attachments: output.attachments,
         }),
         Err(error) => {

@@ -1,13 +1,19 @@
 //! Limits the answer so that prompt and answer fit into the model's context: some services refuse the request otherwise.
 //! Pure.
 
-use polytree_protocol::message::{Message, MessageWithParts};
+use polytree_protocol::{
+    message::{AssistantMessage, MessageWithParts, Tokens},
+    provider::ModelRef,
+};
 
-use super::history;
+use super::{
+    history,
+    visible::{answer, last_summary},
+};
 use crate::provider::definition::{AssistantContent, Media, ModelMessage, ModelRequest, UserContent};
 
 /// An estimate on the safe side for all tokenizers.
-const BYTES_PER_TOKEN: u64 = 3;
+pub const BYTES_PER_TOKEN: u64 = 3;
 /// An upper bound of what most services count for an image or a document.
 const TOKENS_PER_ATTACHMENT: u64 = 2_000;
 /// The overhead of each message and each tool.
@@ -20,7 +26,7 @@ const MIN_THINKING_TOKENS: u64 = 1_024;
 
 /// Sets the longest answer to `wanted` tokens, or to what fits into the context. A thinking budget that does not fit beside
 /// it is lowered, or removed where little would remain.
-pub(super) fn fit(request: &mut ModelRequest, wanted: u64, past: &[MessageWithParts]) {
+pub fn fit(request: &mut ModelRequest, wanted: u64, past: &[MessageWithParts]) {
     request.max_output_tokens = wanted;
     let context = request.info.limit.context;
     if context == 0 {
@@ -44,20 +50,9 @@ pub(super) fn fit(request: &mut ModelRequest, wanted: u64, past: &[MessageWithPa
 
 /// About how many tokens the prompt has: what the service counted last, and an upper estimate of what was added since.
 fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
-    let counted = past.iter().enumerate().rev().find_map(|(place, message)| {
-        let Message::Assistant(info) = &message.info else { return None };
-        let used = &info.tokens;
-        // A service may report the output only.
-        let input = used.input + used.cache.read + used.cache.write;
-        let count = input + used.output + used.reasoning;
-        let is_same = info.provider_id == request.model.provider_id && info.model_id == request.model.model_id;
-        (info.error.is_none() && !info.summary && is_same && input > 0).then_some((place, count))
-    });
-    if let Some((place, count)) = counted {
-        let since = history::to_model(&past[place..], &request.model);
-        // The answer itself is counted already.
-        let since = since.iter().filter(|message| !matches!(message, ModelMessage::Assistant(_)));
-        return count + since.map(tokens).sum::<u64>();
+    let is_same = |info: &AssistantMessage| info.provider_id == request.model.provider_id && info.model_id == request.model.model_id;
+    if let Some(count) = counted(past, &request.model, is_same) {
+        return count;
     }
     let system: u64 = request.system.iter().map(|text| text_tokens(text)).sum();
     let tools = request
@@ -65,6 +60,33 @@ fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
         .iter()
         .map(|tool| TOKENS_PER_ITEM + text_tokens(&tool.name) + text_tokens(&tool.description) + text_tokens(&tool.parameters.to_string()));
     system + tools.sum::<u64>() + request.messages.iter().map(tokens).sum::<u64>()
+}
+
+/// About how many tokens of the context a conversation takes: what a service counted last, of any model, and an upper estimate
+/// of what was added since. Without a count instructions and tools are not included.
+pub fn used(past: &[MessageWithParts], model: &ModelRef) -> u64 {
+    counted(past, model, |_| true).unwrap_or_else(|| history::to_model(past, model).iter().map(tokens).sum())
+}
+
+/// The last count, of an answer of the right model, and an upper estimate of what was added since. What was counted before the
+/// last summary does not count any more.
+fn counted(past: &[MessageWithParts], model: &ModelRef, is_right: impl Fn(&AssistantMessage) -> bool) -> Option<u64> {
+    let begin = last_summary(past).map_or(0, |place| place + 1);
+    let (place, count) = past.iter().enumerate().skip(begin).rev().find_map(|(place, message)| {
+        let info = answer(message)?;
+        let count = total(&info.tokens)?;
+        (info.error.is_none() && !info.summary && is_right(info)).then_some((place, count))
+    })?;
+    let since = history::to_model(&past[place..], model);
+    // The answer itself is counted already.
+    let since = since.iter().filter(|message| !matches!(message, ModelMessage::Assistant(_)));
+    Some(count + since.map(tokens).sum::<u64>())
+}
+
+/// The tokens of a call in all, if the service has reported its input: some report the output only.
+pub fn total(used: &Tokens) -> Option<u64> {
+    let input = used.input + used.cache.read + used.cache.write;
+    (input > 0).then_some(input + used.output + used.reasoning)
 }
 
 fn text_tokens(text: &str) -> u64 {
@@ -75,7 +97,8 @@ fn media_tokens(media: &[Media]) -> u64 {
     media.len() as u64 * TOKENS_PER_ATTACHMENT
 }
 
-fn tokens(message: &ModelMessage) -> u64 {
+/// An upper estimate of the tokens of a message.
+pub fn tokens(message: &ModelMessage) -> u64 {
     let user = |content: &UserContent| match content {
         UserContent::Text(text) => text_tokens(text),
         UserContent::Media(_) => TOKENS_PER_ATTACHMENT,
@@ -96,10 +119,7 @@ fn tokens(message: &ModelMessage) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use polytree_protocol::{
-        message::Tokens,
-        provider::{ModelLimit, ModelRef},
-    };
+    use polytree_protocol::{message::Message, provider::ModelLimit};
     use serde_json::{Map, json};
 
     use super::*;

@@ -1,24 +1,26 @@
 //! Stored messages become what a model reads. Pure.
 
 use polytree_protocol::{
-    message::{Message, MessageErrorName, MessageWithParts, PromptState},
-    part::{Attachment, FilePart, Part, ToolState},
+    message::{AssistantMessage, Message, MessageErrorName, MessageWithParts, PromptState},
+    part::{Attachment, FilePart, Part, RunningChild, ToolState},
     provider::ModelRef,
+    todo::Todo,
 };
 
+use super::visible::{Summary, Visible, visible};
 use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent};
 
 /// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
 /// the provider from which it came.
-/// Begins at the last summary; failed answers are left out, except what an aborted one had already said.
+/// Begins with the last summary; failed answers are left out, except what an aborted one had already said.
 pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMessage> {
-    let start = messages
-        .iter()
-        .rposition(|message| matches!(&message.info, Message::Assistant(info) if info.summary && info.error.is_none()))
-        .unwrap_or(0);
-    let refused = messages.iter().rposition(|message| has_refused_attachments(message, model));
+    let Visible { summary, messages, is_begun } = visible(messages);
     let mut history: Vec<ModelMessage> = Vec::new();
-    for (index, message) in messages.iter().enumerate().skip(start) {
+    if let Some(summary) = &summary {
+        history.push(ModelMessage::User(vec![UserContent::Text(summarised(summary))]));
+    }
+    let refused = messages.iter().rposition(|message| has_refused_attachments(message, model));
+    for (index, message) in messages.into_iter().enumerate() {
         if Some(index) == refused {
             leave_out_attachments(&mut history);
         }
@@ -26,9 +28,12 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
             // It was removed from the queue before a model read it.
             Message::User(prompt) if prompt.state == PromptState::Cancelled => {}
             Message::User(_) => {
-                let content: Vec<UserContent> = message.parts.iter().filter_map(|part| user_content(part, &message.parts)).collect();
+                let mut content: Vec<UserContent> = message.parts.iter().filter_map(|part| user_content(part, &message.parts)).collect();
                 if content.is_empty() {
                     continue;
+                }
+                if is_begun && index == 0 {
+                    content.push(UserContent::Text(BEGUN.to_owned()));
                 }
                 // Two user messages in a row happen after a failure; services want them as one.
                 match history.last_mut() {
@@ -37,22 +42,46 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
                 }
             }
             Message::Assistant(info) => {
-                let kept = match &info.error {
-                    None => true,
-                    Some(error) => matches!(
-                        error.name,
-                        MessageErrorName::MessageAbortedError
-                            | MessageErrorName::MessageInterruptedError
-                            | MessageErrorName::MessageOutputLengthError
-                    ),
-                };
-                if kept {
+                if is_kept(info) {
                     push_answer(&mut history, &message.parts, info.provider_id == model.provider_id && info.model_id == model.model_id);
                 }
             }
         }
     }
     history
+}
+
+const BEGUN: &str = "<system-reminder>\nWork on this request has begun: the summary above says what was done and what comes next. Continue from there and do not begin again.\n</system-reminder>";
+
+const PRUNED: &str = "[This output was removed to save space. Call the tool again if it is still needed.]";
+
+/// Whether an answer is sent back to the model: all but failed ones, and what those that broke off had said.
+pub fn is_kept(info: &AssistantMessage) -> bool {
+    info.error.as_ref().is_none_or(|error| {
+        matches!(
+            error.name,
+            MessageErrorName::MessageAbortedError | MessageErrorName::MessageInterruptedError | MessageErrorName::MessageOutputLengthError
+        )
+    })
+}
+
+/// A summary, with the state that goes with it.
+fn summarised(summary: &Summary) -> String {
+    let mut text = format!(
+        "<conversation-summary>\nThe conversation before this point was replaced by this summary.\n\n{}\n</conversation-summary>",
+        summary.text()
+    );
+    let Some(state) = summary.state else { return text };
+    if !state.todos.is_empty() {
+        let todo = |todo: &Todo| format!("- [{}] {} ({} priority)\n", todo.status, todo.content, todo.priority);
+        text.push_str(&format!("\n\n<task-list>\n{}</task-list>", state.todos.iter().map(todo).collect::<String>()));
+    }
+    if !state.children.is_empty() {
+        let child = |child: &RunningChild| format!("- {}: {}\n", child.session_id, child.title);
+        let children: String = state.children.iter().map(child).collect();
+        text.push_str(&format!("\n\n<running-tasks>\nThese were running then. Do not start them again.\n{children}</running-tasks>"));
+    }
+    text
 }
 
 /// Whether this is an answer for which that model's service was asked again without attachments.
@@ -135,6 +164,7 @@ fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_model: bool
             }
             Part::Tool(part) => {
                 let (input, output, is_error, attachments): (_, _, _, &[Attachment]) = match &part.state {
+                    ToolState::Completed(state) if state.time.compacted.is_some() => (state.input.clone(), PRUNED.to_owned(), false, &[]),
                     ToolState::Completed(state) => (state.input.clone(), state.output.clone(), false, &state.attachments),
                     ToolState::Error(state) => (state.input.clone(), state.error.clone(), true, &[]),
                     // Every call needs a result, also one that never came to run.

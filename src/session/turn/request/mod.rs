@@ -1,8 +1,9 @@
 //! What the model is asked in a step: instructions, conversation, tools, options.
 
-mod fit;
+pub mod fit;
 pub mod history;
 mod system;
+pub mod visible;
 
 use polytree_protocol::message::MessageWithParts;
 

@@ -17,7 +17,7 @@ use self::{fold::Change, unwritten::Unwritten};
 use super::{arguments::parse_input, state::Turn};
 use crate::{
     provider::definition::{CALL_LENGTH, Delta, Error as ModelError, FinishReason, MAX_ANSWER, ModelRequest},
-    session::Error,
+    session::{Error, ResolvedModel},
     stdx::time::now_ms,
 };
 
@@ -27,10 +27,16 @@ pub(super) enum Streamed {
     Aborted,
 }
 
-/// Streams one answer of the model into the store.
-pub(super) async fn stream(turn: &Turn, message: &MessageId, request: ModelRequest, fold: &mut Fold) -> Result<Streamed, Error> {
-    let _call = turn.progress.begin_model_call(&turn.model.reference);
-    let mut deltas = turn.model.provider.stream(request);
+/// Streams one answer of a model into the store.
+pub(super) async fn stream(
+    turn: &Turn,
+    model: &ResolvedModel,
+    message: &MessageId,
+    request: ModelRequest,
+    fold: &mut Fold,
+) -> Result<Streamed, Error> {
+    let _call = turn.progress.begin_model_call(&model.reference);
+    let mut deltas = model.provider.stream(request);
     let unwritten = Unwritten::new(&turn.shared.store, &turn.scope, message);
     let (mut received, mut full) = (0, false);
     let ended = loop {
