@@ -10,6 +10,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
 import { Screen } from './screen.mjs'
+import { reviewTests } from './vscode_review.mjs'
 import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
@@ -360,7 +361,9 @@ await test('sessions are listed, and a new one begins empty', async () => {
   await picture('new-session')
 })
 
-await sessionTests({ test, where, page, chat, said, command, ask, answer, pick, picture })
+const driver = { test, where, page, chat, said, command, ask, answer, pick, picture, openFile }
+await sessionTests(driver)
+await reviewTests(driver)
 
 await close()
 console.log(`VS Code of ${path.basename(codeServer)}: ${passed} passed, ${failed} failed`)

@@ -266,6 +266,20 @@ test("a session is copied whole and up to a prompt, and written to a file", func
   server:stop()
 end)
 
+test("what differs from the last commit goes along", function()
+  local server, place = begin(model.say("seen"))
+  harness.write(place.project .. "/src/main.txt", "one\n2\nthree\n")
+  harness.write(place.project .. "/new.txt", "new\n")
+  vim.cmd("Polytree! changes what is this?")
+  said("seen")
+  local messages = server:turns()[1].messages
+  local text = messages[#messages].content
+  contains(text, "src/main.txt: modified, +1 -1\n")
+  contains(text, "+++ b/src/main.txt\n@@ -1 +1 @@\n one\n-two\n+2\n three")
+  contains(text, "new.txt: added, +1 -0")
+  server:stop()
+end)
+
 test("agents and models are completed", function()
   harness.enter(harness.place(model.start().port))
   equal(vim.fn.getcompletion("Polytree agent bu", "cmdline"), { "build" })

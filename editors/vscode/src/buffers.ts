@@ -79,6 +79,12 @@ export class Buffers implements vscode.Disposable {
     return [...this.announced.keys()].find((document) => document.uri.toString() === wanted)
   }
 
+  /** The version of a document that was announced last. */
+  version(uri: vscode.Uri): number | undefined {
+    const document = this.find(uri.fsPath)
+    return document && this.announced.get(document)
+  }
+
   /** Makes the edits of a tool, as one step of undo, and answers. */
   private async edit({ editID, path, version, edits }: BufferEditInfo): Promise<void> {
     const refuse = (message: string) => this.client.sendNow('buffer.reply', { editID, applied: false, message })?.catch(() => {})
