@@ -55,6 +55,11 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         out.write_all(&cli::completions(wanted.shell)).and_then(|()| out.flush())?;
         return Ok(Exit::Done);
     }
+    if let Command::Schema(wanted) = &args.command {
+        let mut out = std::io::stdout().lock();
+        out.write_all(wanted.what.text().as_bytes()).and_then(|()| out.flush())?;
+        return Ok(Exit::Done);
+    }
     if let Command::Doctor(wanted) = &args.command {
         // Before directories are created or modes corrected: it reports the present state.
         let context = unprepared(&args)?;
@@ -85,7 +90,7 @@ async fn run(args: Args) -> Result<Exit, Failure> {
         Command::Stop(wanted) => launch::stop(&context, if wanted.now { StopMode::Now } else { StopMode::Wait }, tell).await,
         Command::Stdio(_) if args.standalone => launch::standalone(context).await,
         Command::Stdio(_) => launch::relay(context, tell).await,
-        Command::Completions(_) | Command::Doctor(_) => Ok(()),
+        Command::Completions(_) | Command::Doctor(_) | Command::Schema(_) => Ok(()),
     }
     .map_err(|error| unavailable(&error))?;
     Ok(Exit::Done)

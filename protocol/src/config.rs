@@ -15,6 +15,42 @@ use crate::{
 };
 
 params! {
+    /// Params of `config.sources`.
+    ConfigSourcesParams {}
+}
+
+/// The files that decide about a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigSources {
+    /// A digest of the project's files that need trust, with their contents; for `project.trust`.
+    pub digest: String,
+    /// The files, lowest first: the user's, the project's from its root down, the one that a variable names.
+    pub files: Vec<ConfigSource>,
+    /// How many more there are: at most 1,000 are listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u64,
+}
+
+/// A file that decides about a directory, or would if it existed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigSource {
+    /// The absolute path.
+    pub path: String,
+    /// It exists.
+    pub exists: bool,
+    /// It may be used, in its present state. The user's own files need no trust.
+    pub trusted: bool,
+    /// What is wrong with it; only of the first file that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+params! {
     /// Params of `config.get`.
     ConfigGetParams {}
 }
@@ -87,6 +123,9 @@ pub struct Config {
     /// Changes of files that an editor holds open.
     #[serde(default)]
     pub buffer: BufferConfig,
+    /// Diagnostics that editors announce.
+    #[serde(default)]
+    pub diagnostics: DiagnosticsConfig,
     /// A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the
     /// user's own settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -322,6 +361,21 @@ pub struct BufferConfig {
 impl Default for BufferConfig {
     fn default() -> Self {
         Self { unanswered: Unanswered::default(), reply_timeout: 5000 }
+    }
+}
+
+/// Diagnostics that editors announce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiagnosticsConfig {
+    /// How long the result of an edit waits for the diagnostics of the new text, in milliseconds; at most 60,000. 0: results
+    /// say nothing about diagnostics.
+    pub wait: u64,
+}
+
+impl Default for DiagnosticsConfig {
+    fn default() -> Self {
+        Self { wait: 3000 }
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::Project;
+use crate::{editor::ClientCapabilities, project::Project};
 
 params! {
     /// Params of `server.initialize`.
@@ -12,6 +12,9 @@ params! {
         /// Who connects.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_info: Option<ClientInfo>,
+        /// What the client can do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capabilities: Option<ClientCapabilities>,
         /// The version of this contract that the client speaks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         protocol_version: Option<u32>,
@@ -21,6 +24,11 @@ params! {
 params! {
     /// Params of `server.info`.
     ServerInfoParams {}
+}
+
+params! {
+    /// Params of `rpc.discover`.
+    RpcDiscoverParams {}
 }
 
 params! {

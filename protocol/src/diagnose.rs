@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     daemon::LogLevel,
     diagnose_machine::{Advice, DiagnosisMachine, DiagnosisMemory, DiagnosisSettings, DiagnosisStore},
+    editor::ClientCapabilities,
     id::{MessageId, PermissionId, ProjectId, SessionId},
     sandbox::DiagnosisSandbox,
     session::SessionStatus,
@@ -160,6 +161,9 @@ pub struct DiagnosisClient {
     /// The directory that its requests mean when they name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
+    /// What it can do, as it said in `server.initialize`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<ClientCapabilities>,
     /// When it came.
     pub since: i64,
     /// Open subscriptions.

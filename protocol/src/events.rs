@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     buffer::{BufferEditInfo, BufferResetInfo},
+    editor::EditorOpenInfo,
     find::FileEvent,
-    id::{MessageId, PartId, PermissionId, SessionId},
+    id::{MessageId, PartId, PermissionId, ProjectId, SessionId},
     message::{Message, MessageError},
     part::Part,
     permission::{Permission, PermissionOutcome},
@@ -81,6 +82,8 @@ events! {
     ServerHeartbeat "server.heartbeat" NoProperties, told;
     /// A project was registered or changed.
     ProjectUpdated "project.updated" ProjectInfo, logged;
+    /// A project was forgotten.
+    ProjectForgotten "project.forgotten" ProjectOnly, logged;
     /// A session was created.
     SessionCreated "session.created" SessionInfo, logged;
     /// A session changed.
@@ -117,6 +120,16 @@ events! {
     FileChanged "file.changed" FileChangedInfo, logged;
     /// A checkout is on another branch.
     VcsBranchUpdated "vcs.branch.updated" BranchInfo, logged;
+    /// `vcs.get` has another result, in a directory that is followed.
+    VcsChanged "vcs.changed" DirectoryInfo, logged;
+    /// The settings of a followed directory changed.
+    ConfigChanged "config.changed" DirectoryInfo, logged;
+    /// The providers or models of a followed directory changed.
+    ProviderChanged "provider.changed" DirectoryInfo, logged;
+    /// The agents of a followed directory changed.
+    AgentChanged "agent.changed" DirectoryInfo, logged;
+    /// A file is to be shown; sent, without a subscription, to connections that said in `server.initialize` that they can.
+    EditorOpen "editor.open" EditorOpenInfo, told;
     /// A tool wants to change a text that this client has announced; sent on its connection only, without a subscription.
     BufferEdit "buffer.edit" BufferEditInfo, told;
     /// Announced texts were lost with the daemon that held them; sent on the connection of `polytree stdio`, without a subscription.
@@ -138,6 +151,17 @@ properties! {
     ProjectInfo {
         /// The project.
         info: Project,
+    }
+    /// A project's id.
+    ProjectOnly {
+        /// The project.
+        #[serde(rename = "projectID")]
+        project_id: ProjectId,
+    }
+    /// A directory.
+    DirectoryInfo {
+        /// The absolute path.
+        directory: String,
     }
     /// A session.
     SessionInfo {
@@ -204,7 +228,7 @@ properties! {
         /// The part.
         #[serde(rename = "partID")]
         part_id: PartId,
-        /// The field that grew: `text`, or `output` of a running tool.
+        /// The field that grew: `text`; `raw`, the arguments of a call that the model writes; `output` of a running tool.
         field: String,
         /// What was appended.
         delta: String,

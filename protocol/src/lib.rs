@@ -31,12 +31,15 @@ pub mod config;
 pub mod daemon;
 pub mod diagnose;
 pub mod diagnose_machine;
+pub mod diagnostics;
+pub mod editor;
 pub mod event;
 pub mod export;
 pub mod file;
 pub mod find;
 pub mod listen;
 pub mod message;
+pub mod message_error;
 pub mod part;
 pub mod permission;
 pub mod permission_config;
@@ -49,7 +52,10 @@ pub mod session;
 pub mod symbol;
 pub mod text;
 pub mod todo;
+pub mod tokens;
 pub mod tool;
+pub mod tools;
+pub mod usage;
 
 pub mod generate;
 

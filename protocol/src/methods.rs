@@ -19,6 +19,8 @@ macro_rules! for_each_method {
             call ServerInitialize = "server.initialize" (daemon::ServerInitializeParams) -> daemon::ServerInitializeResult, - "", retry read;
             /// Returns version, process, data directory and listeners.
             call ServerInfo = "server.info" (daemon::ServerInfoParams) -> daemon::ServerInfoResult, - "", retry read;
+            /// Returns the OpenRPC document of this daemon: methods, types, events and errors.
+            call RpcDiscover = "rpc.discover" (daemon::RpcDiscoverParams) -> serde_json::Value, - "", retry read;
             /// Returns the state of the daemon, and advice about it.
             call ServerDiagnose = "server.diagnose" (diagnose::ServerDiagnoseParams) -> diagnose::Diagnosis, - "", retry read;
             /// Ends the daemon, at once or after the turns that run; answers before.
@@ -41,14 +43,25 @@ macro_rules! for_each_method {
             /// Trusts or distrusts the settings and agents in the project's files.
             call ProjectTrust = "project.trust" (project::ProjectTrustParams) -> project::Project, - "", retry read;
 
+            /// Forgets a project with its name, trust and grants. Its files stay as they are.
+            call ProjectForget = "project.forget" (project::ProjectForgetParams) -> bool, - "", retry never;
+            /// Returns branch, commit, upstream and checkouts of the directory's repository.
+            call VcsGet = "vcs.get" (project::VcsGetParams) -> project::VcsInfo, - "", retry read;
+
             /// Creates a session.
             call SessionCreate = "session.create" (session::SessionCreateParams) -> session::Session, POST "/project/:projectID/session", retry keyed;
             /// Lists sessions, the most recently updated first.
             call SessionList = "session.list" (session::SessionListParams) -> Vec<session::Session>, GET "/project/:projectID/session", retry read;
             /// Reads one session.
             call SessionGet = "session.get" (session::SessionGetParams) -> session::Session, GET "/project/:projectID/session/:sessionID", retry read;
-            /// Changes a session's title or archives it.
+            /// Changes a session's title, or what its next prompts use, or archives it.
             call SessionUpdate = "session.update" (session::SessionUpdateParams) -> session::Session, - "", retry read;
+            /// Returns what the next prompt uses, of a session or of a new one in the directory.
+            call SessionDefaultsGet = "session.defaults" (usage::SessionDefaultsParams) -> usage::SessionDefaults, - "", retry read;
+            /// Returns how full the context of a session's model is.
+            call SessionContextGet = "session.context" (usage::SessionContextParams) -> usage::SessionContext, - "", retry read;
+            /// Returns what model calls have cost and used, by day, project or model.
+            call UsageList = "usage.list" (usage::UsageListParams) -> Vec<usage::UsageTotal>, - "", retry read;
             /// Deletes a session, its children and their messages; running turns end first.
             call SessionDelete = "session.delete" (session::SessionDeleteParams) -> bool, DELETE "/project/:projectID/session/:sessionID", retry never;
             /// Lists the direct children of a session, oldest first.
@@ -99,6 +112,9 @@ macro_rules! for_each_method {
             /// Finds files and directories by name, the best first, relative to the directory; directories end with `/`.
             call FileFind = "file.find" (find::FileFindParams) -> Vec<String>, GET "/find/file", retry read;
 
+            /// Finds files and directories as `file.find` does, with the places of the match in each path.
+            call FileMatches = "file.match" (find::FileMatchParams) -> Vec<find::FileMatch>, - "", retry read;
+
             /// Lists the open permission questions.
             call PermissionList = "permission.list" (permission::PermissionListParams) -> Vec<permission::Permission>, - "", retry read;
             /// Answers a permission question.
@@ -119,6 +135,11 @@ macro_rules! for_each_method {
             /// Answers the event `buffer.edit`.
             call BufferReply = "buffer.reply" (buffer::BufferReplyParams) -> bool, - "", retry never;
 
+            /// Announces what an editor's language servers say about a text that it has announced; ends with the connection.
+            call DiagnosticsSet = "diagnostics.set" (diagnostics::DiagnosticsSetParams) -> bool, - "", retry read;
+            /// Has a file shown by the editors of its worktree; returns whether there is one that can.
+            call EditorOpen = "editor.open" (editor::EditorOpenParams) -> bool, - "", retry never;
+
             /// Lists providers and their models.
             call ProviderList = "provider.list" (provider::ProviderListParams) -> provider::ProviderListResult, GET "/provider", retry read;
             /// Lists the models of all providers that can be used.
@@ -133,6 +154,8 @@ macro_rules! for_each_method {
             call AuthList = "auth.list" (auth::AuthListParams) -> Vec<auth::AuthEntry>, - "", retry read;
             /// Returns the settings in force, with secrets masked.
             call ConfigGet = "config.get" (config::ConfigGetParams) -> config::Config, GET "/config", retry read;
+            /// Lists the files that decide about the directory, and which of them are trusted; never their contents.
+            call ConfigSourcesGet = "config.sources" (config::ConfigSourcesParams) -> config::ConfigSources, - "", retry read;
             /// Lists the agents.
             call AgentList = "agent.list" (agent::AgentListParams) -> Vec<agent::Agent>, GET "/project/:projectID/agent", retry read;
             /// Lists the tools that a model is offered.
@@ -217,8 +240,8 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, event, export, file, find, listen, message, permission, project, provider, queue,
-    revert, session, symbol, text, todo, tool,
+    agent, auth, buffer, config, daemon, diagnose, diagnostics, editor, event, export, file, find, listen, message, permission, project,
+    provider, queue, revert, session, symbol, text, todo, tool, usage,
 };
 
 for_each_method!(define);

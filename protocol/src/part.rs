@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::{
     id::{MessageId, PartId, SessionId},
-    message::{MessageError, Tokens},
+    message_error::MessageError,
     provider::ModelRef,
+    tokens::Tokens,
 };
 
 macro_rules! parts {

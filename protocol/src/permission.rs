@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::{GrantId, MessageId, PermissionId, ProjectId, SessionId};
+use crate::{
+    id::{GrantId, MessageId, PermissionId, ProjectId, SessionId},
+    tools::PermissionMetadata,
+};
 
 params! {
     /// Params of `permission.list`.
@@ -26,6 +29,13 @@ params! {
         permission_id: PermissionId,
         /// The answer.
         response: PermissionResponse,
+        /// With `always`: where it holds; default: in the project.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<GrantScope>,
+        /// With `always`: what is granted in place of all that `always` of the question offers: some of those patterns, or
+        /// narrower ones. At most 1,000.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        always: Option<Vec<String>>,
         /// With `reject`: a message for the model; the turn then continues.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
@@ -34,7 +44,11 @@ params! {
 
 params! {
     /// Params of `permission.grants`.
-    PermissionGrantsParams {}
+    PermissionGrantsParams {
+        /// Only what holds in this session: the project's grants and its own.
+        #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+    }
 }
 
 params! {
@@ -59,6 +73,7 @@ pub enum Action {
 
 /// A permission rule. The last matching rule wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The permission's type, such as `bash` or `edit`; `*` for all.
     pub permission: String,
@@ -75,10 +90,21 @@ pub enum PermissionResponse {
     /// This one time.
     #[default]
     Once,
-    /// From now on, for the patterns in `always`, in this project.
+    /// From now on, for the patterns in `always`, in this project or session.
     Always,
     /// No.
     Reject,
+}
+
+/// Where a grant holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GrantScope {
+    /// In the session that asked, and in those that belong to the same root.
+    Session,
+    /// In the project.
+    #[default]
+    Project,
 }
 
 /// How a question ended.
@@ -123,11 +149,8 @@ pub struct Permission {
     /// One line for people.
     #[schemars(extend("x-long" = true))]
     pub title: String,
-    /// More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will
-    /// run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree,
-    /// and of those that hold keys, that it works in), `understood: false` where it
-    /// cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of
-    /// others: the diff, the path.
+    /// More about what is asked, as far as clients can use it.
+    #[schemars(with = "PermissionMetadata")]
     pub metadata: Value,
     /// When it was asked.
     pub time: PermissionTime,
@@ -148,6 +171,9 @@ pub struct Grant {
     /// The project it holds in.
     #[serde(rename = "projectID")]
     pub project_id: ProjectId,
+    /// The root session that it holds in, with its descendants; absent: in the whole project.
+    #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
     /// The permission's type.
     #[serde(rename = "type")]
     pub kind: String,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::ProjectId;
+use crate::id::{ProjectId, SessionId};
 
 params! {
     /// Params of `project.list`.
@@ -37,7 +37,60 @@ params! {
     ProjectTrustParams {
         /// Whether the project's own settings and agents may be used.
         trusted: bool,
+        /// With `trusted: true`: `digest` of `config.sources`. If a file has changed since, the error is `conflict`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
     }
+}
+
+params! {
+    /// Params of `project.forget`, which needs the `projectID`.
+    ProjectForgetParams {
+        /// Delete its sessions too; otherwise a project with sessions is not forgotten.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sessions: Option<bool>,
+    }
+}
+
+params! {
+    /// Params of `vcs.get`.
+    VcsGetParams {
+        /// The session whose directory is meant.
+        #[serde(default, rename = "sessionID", skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+    }
+}
+
+/// Where a checkout stands. Outside of a repository everything is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct VcsInfo {
+    /// The branch; absent where `HEAD` is detached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit; absent before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// The short name of the branch that this one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Commits that the upstream lacks; absent where it is gone, or counting takes too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
+    /// Commits of the upstream that this branch lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u64>,
+    /// The checkouts of the repository, the main one first; at most 1,000.
+    pub worktrees: Vec<VcsCheckout>,
+}
+
+/// A checkout of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VcsCheckout {
+    /// Its absolute path.
+    pub directory: String,
+    /// Its branch; absent where `HEAD` is detached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
 }
 
 /// A repository with all its worktrees, or a directory outside git.

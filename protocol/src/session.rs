@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
     message::{OutputFormat, PromptOptions, Tokens},
+    permission::Rule,
     provider::ModelRef,
     revert::RevertedFile,
     sandbox::Mode,
@@ -40,9 +41,21 @@ pub struct Session {
     /// The model for prompts that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
+    /// What `session.update` has chosen: it counts before what the agent and the last prompt say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<SessionChoice>,
+    /// The branch of its checkout at its last prompt; absent outside of a repository, and where `HEAD` is detached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// It is in no list, and its events are sent only to subscriptions with its `sessionID`. So are its descendants.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// What is done without a question; absent: as the settings have it. A child has that of its root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission: Vec<Rule>,
     /// Where it is shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<SessionShare>,
@@ -55,6 +68,17 @@ pub struct Session {
     pub tokens: Tokens,
     /// When.
     pub time: SessionTime,
+}
+
+/// What was chosen for prompts that name none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SessionChoice {
+    /// The model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// The variant; it is ignored with a model that does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 /// Where a session is shared.
@@ -172,6 +196,14 @@ params! {
         /// What is done without a question; default: as the settings have it. A child has that of its root.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<Mode>,
+        /// Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final. At
+        /// most 500.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permission: Option<Vec<Rule>>,
+        /// Keep it out of `session.list`, and send its events only to subscriptions with its `sessionID`. A child of a hidden
+        /// session is hidden.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hidden: Option<bool>,
     }
 }
 
@@ -184,6 +216,16 @@ params! {
         /// Only those whose title contains this, upper or lower case.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         search: Option<String>,
+        /// Only those that have no parent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        roots: Option<bool>,
+        /// Only those that are archived, or only the others; both if not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        archived: Option<bool>,
+        /// Only those in whose conversation a text of the user or the model contains this, upper or lower case. At least 2 and
+        /// at most 500 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
         /// How many at most: 1 to 1000, default 100.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
@@ -229,9 +271,23 @@ params! {
         /// Archive it, or take it out of the archive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         archived: Option<bool>,
+        /// The agent of prompts that name none, from the next prompt on. Without a `model` beside it, a model that was chosen
+        /// here before no longer counts, so that the agent's own does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        /// The model of prompts that name none, from the next prompt on, also where the agent has one of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelRef>,
+        /// The variant for prompts that name none, which the model must have; empty: the agent's again. Without it, a new
+        /// model has the agent's variant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        variant: Option<String>,
         /// What is done without a question, from the next tool call on. A child has that of its root.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<Mode>,
+        /// The session's rules from the next tool call on, in place of those before; empty: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permission: Option<Vec<Rule>>,
     }
 }
 
@@ -286,7 +342,7 @@ macro_rules! prompt_params {
                 /// The id that the user message shall have: the same id with the same params again joins that turn.
                 #[serde(default, rename = "messageID", skip_serializing_if = "Option::is_none")]
                 message_id: Option<MessageId>,
-                /// The model; default: the agent's, the session's last, the settings'.
+                /// The model; default: the one chosen by `session.update`, the agent's, the session's last, the settings'.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 model: Option<ModelRef>,
                 /// The agent; default: the session's, else `build`.
@@ -298,7 +354,7 @@ macro_rules! prompt_params {
                 /// Tools switched on or off, by name or wildcard.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 tools: Option<BTreeMap<String, bool>>,
-                /// The variant of the model, such as `high`; default: the agent's. `variants` of a model names them.
+                /// The variant of the model, such as `high`; default: the one chosen by `session.update`, the agent's. `variants` of a model names them.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 variant: Option<String>,
                 /// How the model samples and how long its answers may be; default: as the agent has it.

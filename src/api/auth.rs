@@ -15,6 +15,7 @@ use crate::rpc::{
 impl Handler for AuthSet {
     async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
         context.daemon.projects.store_key(params.provider_id, Some(params.key)).await?;
+        context.daemon.followers.poke();
         tracing::info!(connection = context.connection.id(), "a key was stored");
         Ok(true)
     }
@@ -22,7 +23,9 @@ impl Handler for AuthSet {
 
 impl Handler for AuthRemove {
     async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
-        Ok(context.daemon.projects.store_key(params.provider_id, None).await?)
+        let was_stored = context.daemon.projects.store_key(params.provider_id, None).await?;
+        context.daemon.followers.poke();
+        Ok(was_stored)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The handlers of `buffer.*`: what a client holds open and has not saved. They have their effect in the order in which
 //! the client sends them, before whatever it sends afterwards is looked at.
 
+mod editor;
+
 use std::{
     fmt,
     sync::{Arc, Weak},
@@ -9,10 +11,11 @@ use std::{
 use futures::future::BoxFuture;
 use polytree_protocol::{
     buffer::{Buffer, BufferEditInfo},
+    diagnostics::DiagnosticsSetParams,
     event::Event,
     events::EventPayload,
     method::Selects,
-    methods::{BufferChange, BufferClose, BufferOpen, BufferReply},
+    methods::{BufferChange, BufferClose, BufferOpen, BufferReply, DiagnosticsSet},
 };
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -20,15 +23,19 @@ use serde_json::value::to_raw_value;
 use super::select;
 use crate::{
     jsonrpc::framing::MESSAGE_LIMIT,
-    overlay::{Delivery, Editor, Reply},
+    overlay::{Delivery, Editor, Reply, diagnostics::MAX_ITEMS},
     rpc::{
         connection::{Connection, Door},
         error::Error,
         handler::{Context, Handler},
     },
-    stdx::{disk, paths::AbsPath, time::now_ms},
+    stdx::{disk, paths::AbsPath, text::ellipsis, time::now_ms},
     tool::path,
 };
+
+/// The longest message of a diagnostic that is kept, and the longest name of who says it, in characters.
+const MAX_MESSAGE: usize = 2000;
+const MAX_SOURCE: usize = 100;
 
 impl Handler for BufferOpen {
     const IN_ORDER: bool = true;
@@ -68,6 +75,29 @@ impl Handler for BufferClose {
     async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
         let real = opened(&context, &params, &params.path).await?;
         Ok(context.daemon.overlay.close(context.connection.id(), &real))
+    }
+}
+
+impl Handler for DiagnosticsSet {
+    const IN_ORDER: bool = true;
+
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        let DiagnosticsSetParams { version, mut items, .. } = params.clone();
+        if items.len() > MAX_ITEMS {
+            return Err(Error::invalid_params(format!("`items` must have at most {MAX_ITEMS} diagnostics, not {}", items.len())));
+        }
+        if let Some(item) = items.iter().find(|item| item.severity.is_some_and(|severity| !(1..=4).contains(&severity))) {
+            return Err(Error::invalid_params(format!("`severity` must be from 1 to 4, not {}", item.severity.unwrap_or_default())));
+        }
+        for item in &mut items {
+            item.message = ellipsis(&item.message, MAX_MESSAGE);
+            item.source = item.source.take().map(|source| ellipsis(&source, MAX_SOURCE));
+            // Of other kinds nothing is shown.
+            item.code = item.code.take().filter(|code| code.is_number() || code.as_str().is_some_and(|code| code.len() <= MAX_SOURCE));
+        }
+        let real = opened(&context, &params, &params.path).await?;
+        context.daemon.overlay.set_diagnostics(context.connection.id(), &real, version, items)?;
+        Ok(true)
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use polytree_protocol::{
     agent::Agent,
-    config::Config,
-    methods::{AgentList, ConfigGet, ModelList, ModelRefresh, ProviderList, ToolList},
+    config::{Config, ConfigSources},
+    methods::{AgentList, ConfigGet, ConfigSourcesGet, ModelList, ModelRefresh, ProviderList, ToolList},
     provider::{ModelRefreshResult, Provider, ProviderListResult, UsableModel},
     tool::ToolInfo,
 };
@@ -20,6 +20,13 @@ impl Handler for ConfigGet {
     async fn handle(context: Context, params: Self::Params) -> Result<Config, Error> {
         let instance = select::instance(&context, &params).await?;
         Ok(context.daemon.projects.settings(&instance, &context.connection.environment()).await?.shown())
+    }
+}
+
+impl Handler for ConfigSourcesGet {
+    async fn handle(context: Context, params: Self::Params) -> Result<ConfigSources, Error> {
+        let instance = select::instance(&context, &params).await?;
+        Ok(context.daemon.projects.sources(&instance, &context.connection.environment()).await)
     }
 }
 
@@ -54,7 +61,9 @@ impl Handler for ModelList {
 
 impl Handler for ModelRefresh {
     async fn handle(context: Context, _: Self::Params) -> Result<ModelRefreshResult, Error> {
-        Ok(context.daemon.projects.refresh_models(&context.connection.environment()).await?)
+        let refreshed = context.daemon.projects.refresh_models(&context.connection.environment()).await?;
+        context.daemon.followers.poke();
+        Ok(refreshed)
     }
 }
 

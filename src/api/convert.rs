@@ -17,6 +17,9 @@ use crate::{
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
+        if let store::Error::TooMuch { limit } = error {
+            return Error::too_large(&error.to_string(), limit).hint("search in one project or directory with `scope`");
+        }
         if error.is_unavailable() {
             let hint = error.hint();
             return with_hint(Error::unavailable(error.to_string()).retry_after(1000), hint).caused_by(error);
@@ -43,6 +46,8 @@ impl From<permission::Error> for Error {
         match error {
             permission::Error::NotFound(_) => Error::new(ErrorKind::NotFound, error.to_string()),
             permission::Error::Answered(_) => Error::conflict(error.to_string()),
+            permission::Error::NotOffered(_) => Error::invalid_params(error.to_string())
+                .hint("`always` of the question lists what can be granted; a pattern may be narrower than one of those"),
             permission::Error::Storage(error) => error.into(),
         }
     }
@@ -100,6 +105,7 @@ impl From<project::Error> for Error {
     fn from(error: project::Error) -> Self {
         match error {
             project::Error::UnknownProject(id) => Error::not_found("project", id),
+            project::Error::Changed => Error::conflict(error.to_string()).hint("look at `config.sources` again, and send its new digest"),
             project::Error::Config(error) => error.into(),
             project::Error::Storage(error) => error.into(),
             project::Error::Keys(error) => error.into(),
@@ -183,6 +189,7 @@ impl From<overlay::Error> for Error {
             E::InvalidChange(_) => Error::invalid_params(text).hint("the text is not known any more; announce it again with buffer.open"),
             E::TooLong => Error::too_large(&text, overlay::TEXT_LIMIT as u64),
             E::TooMuch => Error::too_large(&text, overlay::CONNECTION_LIMIT as u64).hint("close files that are not changed"),
+            E::TooManyDiagnostics => Error::too_large(&text, overlay::diagnostics::MAX_BYTES as u64),
             E::NoSuchEdit(_) => Error::new(ErrorKind::NotFound, text)
                 .hint("it was answered or given up; take the edit back if you have made it, and announce your text as it is"),
             E::NoNewVersion(_) => Error::invalid_params(text),

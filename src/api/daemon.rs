@@ -1,10 +1,13 @@
 //! The handlers of `server.*`, `path.*` and `log.*`.
 
+use std::sync::OnceLock;
+
 use polytree_protocol::{
     PROTOCOL_VERSION,
     daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName, ServerStopResult},
-    methods::{LogWrite, METHODS, PathGet, ServerInfo, ServerInitialize, ServerStop},
+    methods::{LogWrite, METHODS, PathGet, RpcDiscover, ServerInfo, ServerInitialize, ServerStop},
 };
+use serde_json::Value;
 
 use super::select;
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
         error::Error,
         handler::{Context, Handler},
     },
-    stdx::{paths, version::version},
+    stdx::{paths, tasks::Tasks, version::version},
 };
 
 impl Handler for ServerInitialize {
@@ -29,6 +32,9 @@ impl Handler for ServerInitialize {
         if let Some(client) = params.client_info.clone() {
             tracing::info!(name = %client.name, version = ?client.version, "client");
             context.connection.set_client(client);
+        }
+        if let Some(capabilities) = params.capabilities {
+            context.connection.set_capabilities(capabilities);
         }
         let directory = context.connection.default_directory();
         let project = match &directory {
@@ -66,6 +72,15 @@ impl Handler for ServerInfo {
                 .chain(daemon.listeners.list().into_iter().map(|listener| listener.address))
                 .collect(),
         })
+    }
+}
+
+impl Handler for RpcDiscover {
+    async fn handle(_: Context, _: Self::Params) -> Result<Value, Error> {
+        // Made once: it is always the same.
+        static DOCUMENT: OnceLock<Value> = OnceLock::new();
+        let made = Tasks::spawn_blocking(|| DOCUMENT.get_or_init(polytree_protocol::generate::openrpc).clone());
+        made.await.map_err(Error::internal)
     }
 }
 

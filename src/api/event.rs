@@ -13,9 +13,13 @@ use tokio::time::Instant;
 
 use super::{inline::inline, select};
 use crate::{
-    daemon::Daemon,
+    daemon::{
+        Daemon,
+        follow::{Followers, Following, Topic},
+    },
     event::{self, Filter, Subscription},
     find::Follower,
+    project::Instance,
     rpc::{
         error::Error,
         handler::{Context, Handler, SubscriptionHandler},
@@ -59,6 +63,7 @@ pub struct Feed {
     /// Where long texts are read that are to come inline.
     store: Option<Arc<Daemon>>,
     _follower: Option<Follower>,
+    _followings: Vec<Arc<Following>>,
 }
 
 impl SubscriptionHandler for EventSubscribe {
@@ -67,13 +72,14 @@ impl SubscriptionHandler for EventSubscribe {
 
     async fn open(context: Context, params: Self::Params) -> Result<Self::Feed, Error> {
         let follower = follow(&context, &params).await?;
+        let followings = follow_topics(&context, &params).await?;
         let filter = Filter::new(select::narrowing(&params).await?, params.project_id, params.session_id, checked(params.types)?);
         let events = context.daemon.events.follow(params.since, filter).await?;
         let store = (params.blobs == Some(Blobs::Inline)).then(|| Arc::clone(&context.daemon));
-        Ok(Feed { events, store, _follower: follower })
+        Ok(Feed { events, store, _follower: follower, _followings: followings })
     }
 
-    async fn run(Feed { events: mut feed, store, _follower }: Self::Feed, sink: Sink) {
+    async fn run(Feed { events: mut feed, store, _follower, _followings }: Self::Feed, sink: Sink) {
         if send_unlogged(&sink, "server.connected", feed.position()).await.is_err() {
             return;
         }
@@ -126,8 +132,26 @@ async fn follow(context: &Context, params: &EventSubscribeParams) -> Result<Opti
     if !params.types.iter().flatten().any(is_wanted) {
         return Ok(None);
     }
+    Ok(followed(context, params).await?.map(|instance| context.daemon.finder.follow(&instance.checkout)))
+}
+
+/// The same for settings, providers, agents and references.
+async fn follow_topics(context: &Context, params: &EventSubscribeParams) -> Result<Vec<Arc<Following>>, Error> {
+    let is_wanted = |names: &[&str]| params.types.iter().flatten().any(|kind| names.contains(&kind.as_str()));
+    let topics = [(Topic::Settings, &["config.changed", "provider.changed", "agent.changed"][..]), (Topic::References, &["vcs.changed"])];
+    let mut followings = Vec::new();
+    for (topic, _) in topics.into_iter().filter(|(_, names)| is_wanted(names)) {
+        if let Some(instance) = followed(context, params).await? {
+            followings.push(Followers::follow(&context.daemon, &instance, &context.connection.environment(), topic).await);
+        }
+    }
+    Ok(followings)
+}
+
+/// The directory of which changes are told.
+async fn followed(context: &Context, params: &EventSubscribeParams) -> Result<Option<Arc<Instance>>, Error> {
     match select::instance(context, params).await {
-        Ok(instance) => Ok(Some(context.daemon.finder.follow(&instance.checkout))),
+        Ok(instance) => Ok(Some(instance)),
         // A directory that has gone has no changes, and none is needed to subscribe.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryRequired) => Ok(None),
         Err(error) => Err(error),

@@ -1,8 +1,9 @@
 //! The handlers of `permission.*`.
 
 use polytree_protocol::{
+    id::SessionId,
     methods::{PermissionGrants, PermissionList, PermissionReply, PermissionRevoke},
-    permission::{Grant, Permission},
+    permission::{Grant, Permission, PermissionReplyParams, PermissionResponse},
     session::Session,
 };
 
@@ -10,10 +11,17 @@ use super::{
     select,
     session::{family, is_below},
 };
-use crate::rpc::{
-    error::Error,
-    handler::{Context, Handler},
+use crate::{
+    permission::Reply,
+    rpc::{
+        error::Error,
+        handler::{Context, Handler},
+    },
 };
+
+/// The most patterns of an `always`, and the longest of them.
+const MAX_PATTERNS: usize = 1000;
+const MAX_PATTERN_BYTES: usize = 64 * 1024;
 
 impl Handler for PermissionList {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Permission>, Error> {
@@ -34,7 +42,8 @@ impl Handler for PermissionReply {
     async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
         let session = select::session(&context, &params, &params.session_id).await?;
         let _busy = context.daemon.sessions.enter_answer(&session.id)?;
-        let settled = context.daemon.broker.reply(session.id.clone(), params.permission_id, params.response, params.message).await?;
+        let reply = reply(session.id.clone(), params)?;
+        let settled = context.daemon.broker.reply(reply).await?;
         for settled in settled.into_iter().filter(|settled| settled.orphaned) {
             context.daemon.sessions.resume(&settled.session_id, context.connection.environment());
         }
@@ -42,8 +51,33 @@ impl Handler for PermissionReply {
     }
 }
 
+fn reply(session: SessionId, params: PermissionReplyParams) -> Result<Reply, Error> {
+    let PermissionReplyParams { permission_id: id, response, message, scope, always, .. } = params;
+    if response != PermissionResponse::Always
+        && let Some(field) = scope.map(|_| "scope").or(always.as_ref().map(|_| "always"))
+    {
+        return Err(Error::invalid_params(format!("`{field}` belongs to the response `always`")));
+    }
+    if let Some(patterns) = &always {
+        if patterns.is_empty() {
+            return Err(Error::invalid_params("`always` must name at least one pattern").hint("to allow it this one time answer `once`"));
+        }
+        if patterns.len() > MAX_PATTERNS {
+            return Err(Error::invalid_params(format!("`always` must have at most {MAX_PATTERNS} patterns, not {}", patterns.len())));
+        }
+        if let Some(long) = patterns.iter().find(|pattern| pattern.len() > MAX_PATTERN_BYTES) {
+            return Err(Error::invalid_params(format!("a pattern of `always` has {} bytes; the limit is {MAX_PATTERN_BYTES}", long.len())));
+        }
+    }
+    Ok(Reply { session, id, response, message, scope: scope.unwrap_or_default(), always })
+}
+
 impl Handler for PermissionGrants {
     async fn handle(context: Context, params: Self::Params) -> Result<Vec<Grant>, Error> {
+        if let Some(id) = &params.session_id {
+            let session = select::session(&context, &params, id).await?;
+            return Ok(context.daemon.broker.grants_in(session.project_id, session.id).await?);
+        }
         let instance = select::instance(&context, &params).await?;
         Ok(context.daemon.broker.grants(instance.project.id.clone()).await?)
     }

@@ -1,5 +1,7 @@
 //! The handlers of `project.*`.
 
+mod vcs;
+
 use polytree_protocol::{
     methods::{ProjectCurrent, ProjectInit, ProjectList, ProjectTrust, ProjectUpdate},
     project::Project,
@@ -59,7 +61,11 @@ impl Handler for ProjectUpdate {
 impl Handler for ProjectTrust {
     async fn handle(context: Context, params: Self::Params) -> Result<Project, Error> {
         let instance = select::instance(&context, &params).await?;
-        context.daemon.projects.trust(&instance, params.trusted).await?;
+        if params.digest.is_some() && !params.trusted {
+            return Err(Error::invalid_params("`digest` belongs to `trusted: true`"));
+        }
+        context.daemon.projects.trust(&instance, params.trusted, params.digest.clone()).await?;
+        context.daemon.followers.poke();
         let instance = select::instance(&context, &params).await?;
         Ok(context.daemon.projects.describe(&instance).await?)
     }

@@ -1,6 +1,7 @@
 //! The handlers of `session.*`.
 
 mod revert;
+mod usage;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -21,9 +22,11 @@ use crate::{
         error::Error,
         handler::{Context, Handler},
     },
-    session::{self, NewSession, Prompt, SessionQuery, Submitted, TurnEnd},
+    session::{self, NewSession, Prompt, SessionEdit, SessionQuery, Submitted, TurnEnd},
 };
 
+/// The longest text that is searched for in conversations, in characters.
+const MAX_TEXT: usize = 500;
 /// The longest list of sessions.
 const MAX_SESSIONS: u32 = 1000;
 
@@ -46,6 +49,9 @@ async fn create(context: &Context, instance: &Instance, params: SessionCreatePar
         agent: params.agent,
         model: params.model,
         mode: params.mode,
+        permission: params.permission.unwrap_or_default(),
+        branch: instance.checkout.branch().await,
+        hidden: params.hidden == Some(true),
         digest,
     };
     Ok(context.daemon.sessions.create(new).await?)
@@ -71,7 +77,23 @@ impl Handler for SessionList {
                 }
             },
         };
-        let query = SessionQuery { project_id, directory, scope, search: params.search, limit: limit as usize, before: params.before };
+        if let Some(text) = &params.text
+            && !(2..=MAX_TEXT).contains(&text.chars().count())
+        {
+            return Err(Error::invalid_params(format!("`text` must have from 2 to {MAX_TEXT} characters, not {}", text.chars().count())));
+        }
+        let query = SessionQuery {
+            project_id,
+            directory,
+            scope,
+            search: params.search,
+            roots: params.roots == Some(true),
+            archived: params.archived,
+            text: params.text,
+            hidden: false,
+            limit: limit as usize,
+            before: params.before,
+        };
         Ok(context.daemon.sessions.list(query).await?)
     }
 }
@@ -85,7 +107,23 @@ impl Handler for SessionGet {
 impl Handler for SessionUpdate {
     async fn handle(context: Context, params: Self::Params) -> Result<Session, Error> {
         select::session(&context, &params, &params.session_id).await?;
-        Ok(context.daemon.sessions.update(&params.session_id, params.title, params.archived, params.mode).await?)
+        let update = SessionEdit {
+            title: params.title,
+            archived: params.archived,
+            agent: params.agent,
+            model: params.model,
+            variant: params.variant,
+            mode: params.mode,
+            permission: params.permission,
+        };
+        let environment = context.connection.environment();
+        match context.daemon.sessions.update(&params.session_id, update, &environment).await {
+            Ok(session) => Ok(session),
+            Err(error) => {
+                let session = context.daemon.sessions.get(&params.session_id).await?;
+                Err(with_untrusted_agent(&context, &session.directory, error).await)
+            }
+        }
     }
 }
 
@@ -194,17 +232,21 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
         if is_new { submit_first(context, session, prompt).await } else { context.daemon.sessions.submit(session, prompt).await };
     match submitted {
         Ok(submitted) => Ok(submitted),
-        Err(session::Error::UnknownAgent { name, known }) => {
-            let file = untrusted_agent(context, &directory, &name).await;
-            let error = Error::from(session::Error::UnknownAgent { name, known });
-            Err(match file {
-                Some(file) => {
-                    error.hint(format!("{file} waits for trust: `polytree trust --list` shows it, `polytree trust` lets it be used"))
-                }
-                None => error,
-            })
+        Err(error) => Err(with_untrusted_agent(context, &directory, error).await),
+    }
+}
+
+/// The error, with a hint where the agent is perhaps defined in a file that waits for trust.
+async fn with_untrusted_agent(context: &Context, directory: &str, error: session::Error) -> Error {
+    let file = match &error {
+        session::Error::UnknownAgent { name, .. } => untrusted_agent(context, directory, name).await,
+        _ => None,
+    };
+    match file {
+        Some(file) => {
+            Error::from(error).hint(format!("{file} waits for trust: `polytree trust --list` shows it, `polytree trust` lets it be used"))
         }
-        Err(error) => Err(error.into()),
+        None => error.into(),
     }
 }
 

@@ -89,6 +89,9 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     if config.storage.log_days == 0 {
         return Err(Mistake::new(["storage", "log_days"], "expected at least 1"));
     }
+    if config.diagnostics.wait > 60_000 {
+        return Err(Mistake::new(["diagnostics", "wait"], "expected at most 60000 milliseconds"));
+    }
     if config.buffer.reply_timeout > 600_000 {
         return Err(Mistake::new(["buffer", "reply_timeout"], "expected at most 600000 milliseconds"));
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::stdx::{idle::IdlePool, paths::AbsPath};
 
 /// The variable that names a further settings file.
-const FILE_VARIABLE: &str = "POLYTREE_CONFIG";
+pub const FILE_VARIABLE: &str = "POLYTREE_CONFIG";
 /// The variable that holds settings itself.
 const CONTENT_VARIABLE: &str = "POLYTREE_CONFIG_CONTENT";
 /// The limit of directories with cached settings.

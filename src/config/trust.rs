@@ -61,15 +61,26 @@ pub fn files_that_count(worktree: &AbsPath, directory: &AbsPath) -> Vec<TrustedF
         }
         found.extend(folders::files(&folder.join("plugin"), Some(worktree)));
     }
-    found.iter().filter_map(|path| digest(worktree, path)).collect()
+    found.iter().filter_map(|path| digest_of(worktree, path)).collect()
 }
 
-fn digest(worktree: &AbsPath, path: &AbsPath) -> Option<TrustedFile> {
+fn digest_of(worktree: &AbsPath, path: &AbsPath) -> Option<TrustedFile> {
     if !folders::stays_within(path, worktree) {
         return None;
     }
     let (file, _) = files::open_regular(path.as_path()).ok()?;
     identify(worktree, path, file).inspect_err(|error| tracing::warn!(%path, %error, "cannot read a project file")).ok()
+}
+
+/// A digest of these files in these states.
+#[must_use]
+pub fn digest(files: &[TrustedFile]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        // Of path and content, and of one length.
+        hasher.update(file.digest.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The paths of new and changed files since trust was given, in order.

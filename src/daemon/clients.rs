@@ -7,7 +7,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use polytree_protocol::diagnose::DiagnosisClient;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 /// A client that can be registered.
@@ -17,6 +19,16 @@ pub trait Client: Send + Sync {
 
     /// How many messages wait to be written to it.
     fn waiting_messages(&self) -> u64;
+
+    /// Whether it shows files when it is told to.
+    fn can_open(&self) -> bool {
+        false
+    }
+
+    /// Sends it a message without a subscription; false if it is gone.
+    fn tell(&self, _message: Box<RawValue>) -> BoxFuture<'_, bool> {
+        futures::future::ready(false).boxed()
+    }
 }
 
 /// The clients of the daemon.
@@ -44,6 +56,13 @@ impl Clients {
         // Outside the lock: a client may take locks of its own.
         let clients: Vec<_> = self.entries().values().cloned().collect();
         (clients.iter().map(|client| client.describe()).collect(), clients.iter().map(|client| client.waiting_messages()).sum())
+    }
+
+    /// The clients that show files, the last one to connect first.
+    #[must_use]
+    pub fn editors(&self) -> Vec<Arc<dyn Client>> {
+        let clients: Vec<_> = self.entries().values().rev().cloned().collect();
+        clients.into_iter().filter(|client| client.can_open()).collect()
     }
 
     /// The number of clients, and its changes.

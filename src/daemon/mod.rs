@@ -4,6 +4,7 @@ pub mod calls;
 pub mod clients;
 pub mod diagnose;
 mod edits;
+pub mod follow;
 pub mod life;
 pub mod listeners;
 
@@ -15,6 +16,7 @@ use std::{
 use self::{
     calls::Calls,
     clients::Clients,
+    follow::Followers,
     life::{Life, Work},
     listeners::Listeners,
 };
@@ -133,6 +135,8 @@ pub struct Daemon {
     pub overlay: Arc<Overlay>,
     pub symbols: Arc<Symbols>,
     pub finder: Arc<Finder>,
+    /// Who follows which directory.
+    pub followers: Followers,
     /// What sessions changed in files.
     pub snapshots: Arc<Snapshots>,
     pub searches: Arc<SearchSlots>,
@@ -215,6 +219,7 @@ impl Daemon {
             overlay,
             symbols,
             finder,
+            followers: Followers::default(),
             snapshots,
             searches: Arc::default(),
             started: now_ms(),

@@ -31,6 +31,18 @@ pub(super) fn resolve(checkout: &Checkout, given: &str) -> Result<AbsPath, Error
     Err(Error::Outside { path: given.to_owned(), worktree: checkout.worktree.to_string() })
 }
 
+/// The same of something that exists.
+///
+/// # Errors
+/// As [`resolve`], and when there is nothing at the path.
+pub fn existing(checkout: &Checkout, given: &str) -> Result<AbsPath, Error> {
+    let real = resolve(checkout, given)?;
+    if real.as_path().symlink_metadata().is_err() {
+        return Err(Error::NotFound(given.to_owned()));
+    }
+    Ok(real)
+}
+
 /// The path for clients: relative to the directory, with `/` between names.
 pub(super) fn shown(checkout: &Checkout, path: &AbsPath) -> String {
     let common = path.ancestors().find(|above| checkout.directory.is_within(above));

@@ -23,6 +23,7 @@ pub(crate) mod new_mode;
 pub(crate) mod open;
 pub(crate) mod text_file;
 
+pub use client_path::existing;
 pub use error::Error;
 
 #[cfg(all(test, unix))]

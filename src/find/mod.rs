@@ -22,7 +22,7 @@ mod touched;
 mod tree;
 mod upper_bound;
 pub mod walk;
-mod watch;
+pub(crate) mod watch;
 
 use std::{
     collections::HashMap,
@@ -113,6 +113,17 @@ impl Finder {
             }
         }
         Err(Error::Unreadable { directory: checkout.directory.clone(), message: "the directory does not exist".into() })
+    }
+
+    /// The same with the places of the match in each path: see [`query::Scorer::positions`].
+    ///
+    /// # Errors
+    /// As [`Finder::find`].
+    pub async fn matches(&self, checkout: &Checkout, wanted: &Wanted) -> Result<Vec<(String, Vec<u32>)>, Error> {
+        let query = Query::parse(&wanted.query)?;
+        let found = self.find(checkout, wanted).await?;
+        let mut scorer = query::Scorer::default();
+        Ok(found.into_iter().map(|path| (scorer.positions(&query, &path), path)).map(|(positions, path)| (path, positions)).collect())
     }
 
     /// The current files in a directory (a real path), recursively, if a complete index contains them.

@@ -2,6 +2,8 @@
 //! (`'word`), prefix (`^word`), suffix (`word$`), negation (`!word`) or alternative (`one | other`). A word without
 //! capitals is case-insensitive.
 
+mod positions;
+
 use nucleo_matcher::{
     Config, Matcher, Utf32Str,
     pattern::{Atom, AtomKind, CaseMatching, Normalization},
@@ -286,16 +288,18 @@ impl Target<'_> {
     /// Matches a word at any position. The matcher treats substrings that begin with punctuation as case-sensitive, so
     /// these are searched here.
     fn anywhere(text: Utf32Str<'_>, word: &Word, matcher: &mut Matcher) -> Option<u16> {
-        if let (AtomKind::Substring, Utf32Str::Ascii(bytes), Some(plain)) = (word.atom.kind, text, &word.plain)
-            && plain.iter().position(u8::is_ascii_lowercase).is_some_and(|first| first > 1)
-        {
-            let at = bytes.windows(word.length).position(|window| window.eq_ignore_ascii_case(plain));
-            return match at {
-                Some(at) => word.atom.score(text.slice(at..at + word.length), matcher),
-                None => word.atom.negative.then_some(0),
-            };
+        match Self::punctuated(text, word) {
+            Some(Some(at)) => word.atom.score(text.slice(at..at + word.length), matcher),
+            Some(None) => word.atom.negative.then_some(0),
+            None => word.atom.score(text, matcher),
         }
-        word.atom.score(text, matcher)
+    }
+
+    /// Where a substring that begins with punctuation stands; `None` for all other words.
+    fn punctuated(text: Utf32Str<'_>, word: &Word) -> Option<Option<usize>> {
+        let (AtomKind::Substring, Utf32Str::Ascii(bytes), Some(plain)) = (word.atom.kind, text, &word.plain) else { return None };
+        let begins = plain.iter().position(u8::is_ascii_lowercase).is_some_and(|first| first > 1);
+        begins.then(|| bytes.windows(word.length).position(|window| window.eq_ignore_ascii_case(plain)))
     }
 
     /// Matches a word with the beginning or end of a text. The matcher gets only that part: for case-sensitive words it

@@ -4,8 +4,8 @@ use std::path::MAIN_SEPARATOR;
 
 use polytree_protocol::id::ProjectId;
 
-use super::layout::Location;
-use crate::stdx::paths::AbsPath;
+use super::{head::Head, layout::Location};
+use crate::stdx::{disk, paths::AbsPath};
 
 /// A directory in a checkout of a project. Outside git the directory is its own checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,13 @@ impl Checkout {
     pub fn new(project: ProjectId, directory: AbsPath, location: &Location) -> Self {
         let git = location.git().map(|layout| GitDirs { own: layout.git_dir.clone(), common: layout.common_dir.clone() });
         Self { project, directory, worktree: location.worktree().clone(), git }
+    }
+
+    /// The short name of the branch that is checked out. Reads a small file.
+    pub async fn branch(&self) -> Option<String> {
+        let git_dir = self.git.as_ref()?.own.clone();
+        let head = disk::run(self.directory.clone(), move || Head::read(git_dir.as_path())).await;
+        head?.branch().map(str::to_owned)
     }
 
     /// The whole checkout: the root as the directory.

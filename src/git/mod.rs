@@ -14,6 +14,7 @@ pub mod path;
 pub mod program;
 pub mod settings;
 pub mod small_file;
+pub mod standing;
 
 pub(crate) mod scan;
 pub(crate) mod status_output;

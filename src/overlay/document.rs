@@ -43,6 +43,9 @@ pub enum Error {
     /// The texts of the connection are too long together.
     #[error("the texts of this connection are too long together")]
     TooMuch,
+    /// The diagnostics of the connection are too long together.
+    #[error("the diagnostics of this connection are too long together")]
+    TooManyDiagnostics,
     /// No such edit is pending.
     #[error("no such edit waits for an answer: {0}")]
     NoSuchEdit(EditId),

@@ -4,6 +4,7 @@
 
 mod apply;
 mod buffers;
+pub mod diagnostics;
 mod difference;
 mod document;
 mod edits;
@@ -16,6 +17,7 @@ use std::{
 use polytree_protocol::{
     buffer::TextChange,
     config::{BufferConfig, Unanswered},
+    diagnostics::Diagnostic,
     id::{EditId, SessionId},
 };
 use tokio::sync::watch;
@@ -28,6 +30,7 @@ pub use self::{
 };
 use self::{
     buffers::{Buffer, Buffers},
+    diagnostics::{AllDiagnostics, Unknown},
     edits::PendingEdits,
 };
 use crate::stdx::paths::AbsPath;
@@ -54,11 +57,13 @@ pub struct Policy {
     pub timeout: Duration,
     /// What happens to a change when the editor does not answer.
     pub unanswered: Unanswered,
+    /// How long the result of an edit waits for diagnostics.
+    pub diagnostics: Duration,
 }
 
 impl From<&BufferConfig> for Policy {
     fn from(config: &BufferConfig) -> Self {
-        Self { timeout: Duration::from_millis(config.reply_timeout), unanswered: config.unanswered }
+        Self { timeout: Duration::from_millis(config.reply_timeout), unanswered: config.unanswered, diagnostics: Duration::ZERO }
     }
 }
 
@@ -74,6 +79,7 @@ pub struct Overlay {
     // Locked for a state-up or an insert, never across an await.
     buffers: RwLock<Buffers>,
     edits: PendingEdits,
+    diagnostics: AllDiagnostics,
     /// Notified after each change of `buffers`.
     changed: watch::Sender<()>,
 }
@@ -198,6 +204,7 @@ impl Overlay {
     /// Closes the file for this connection; false if it was not open.
     pub fn close(&self, connection: u64, path: &AbsPath) -> bool {
         let found = self.write().remove(connection, path);
+        self.diagnostics.forget(connection, Some(path));
         self.notify();
         found
     }
@@ -205,6 +212,44 @@ impl Overlay {
     /// The real path of the file that the connection has opened under this name.
     pub fn named(&self, connection: u64, named: &AbsPath) -> Option<AbsPath> {
         self.read().named(connection, named)
+    }
+
+    /// Replaces the diagnostics of a text that the connection has announced.
+    ///
+    /// # Errors
+    /// When the file is not open on the connection, or the diagnostics of the connection are too long together.
+    pub fn set_diagnostics(&self, connection: u64, path: &AbsPath, version: i64, items: Vec<Diagnostic>) -> Result<(), Error> {
+        if self.of(connection, path).is_none() {
+            return Err(Error::NotOpen(path.clone()));
+        }
+        self.diagnostics.set(connection, path, version, items)?;
+        self.notify();
+        Ok(())
+    }
+
+    /// The diagnostics of the newest text of the file. `None` if no editor holds it, or the editor has never said any;
+    /// [`Unknown`] if it has said them of another version.
+    pub fn diagnostics(&self, path: &AbsPath) -> Option<Result<Arc<[Diagnostic]>, Unknown>> {
+        let BufferState::Text(document) = self.state(path) else { return None };
+        let (version, items) = self.diagnostics.of(document.connection, path)?;
+        Some(if version == document.version { Ok(items) } else { Err(Unknown) })
+    }
+
+    /// The same; waits for those of the newest text.
+    pub async fn wait_for_diagnostics(&self, path: &AbsPath, timeout: Duration) -> Option<Result<Arc<[Diagnostic]>, Unknown>> {
+        // Subscribed before the first check, so that no change is missed.
+        let mut changed = self.changed.subscribe();
+        let known = async {
+            loop {
+                match self.diagnostics(path) {
+                    Some(Err(Unknown)) => {}
+                    known => return known,
+                }
+                // Cannot fail: `self` owns the sender.
+                let _ = changed.changed().await;
+            }
+        };
+        tokio::time::timeout(timeout, known).await.unwrap_or(Some(Err(Unknown)))
     }
 
     /// Sets the editor that applies edits to this connection's texts.
@@ -216,6 +261,7 @@ impl Overlay {
     pub fn forget(&self, connection: u64) {
         self.write().remove_client(connection);
         self.edits.remove_client(connection);
+        self.diagnostics.forget(connection, None);
         self.notify();
     }
 

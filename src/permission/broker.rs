@@ -8,11 +8,14 @@ use std::{
 
 use polytree_protocol::{
     id::{GrantId, PermissionId, ProjectId, SessionId},
-    permission::{Action, Grant, Permission, PermissionOutcome, PermissionResponse, Rule},
+    permission::{Action, Grant, Permission, PermissionOutcome, Rule},
 };
 use tokio::sync::oneshot;
 
-use super::rules::{Origin, Rules, granted_as};
+use super::{
+    pattern::Pattern,
+    rules::{Origin, Rules, granted_as},
+};
 use crate::{
     stdx::paths,
     store::{self, Answered, Asked, Question, Replied, Reply, Store},
@@ -26,6 +29,8 @@ pub enum Error {
     /// The first answer wins.
     #[error("the permission question {0} has already been answered")]
     Answered(PermissionId),
+    #[error("`always` holds {0:?}, which what the question offers does not cover")]
+    NotOffered(String),
     #[error(transparent)]
     Storage(#[from] store::Error),
 }
@@ -93,21 +98,18 @@ impl Broker {
     /// refuses what else the session asks.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Answered`], or when the store cannot be written.
-    pub async fn reply(
-        &self,
-        session: SessionId,
-        id: PermissionId,
-        response: PermissionResponse,
-        message: Option<String>,
-    ) -> Result<Vec<Answered>, Error> {
+    /// [`Error::NotFound`], [`Error::Answered`], [`Error::NotOffered`], or when the store cannot be written.
+    pub async fn reply(&self, reply: Reply) -> Result<Vec<Answered>, Error> {
+        let id = reply.id.clone();
         let (waiters, awaited) = (Arc::clone(&self.waiters), Arc::clone(&self.waiters));
         let allows = move |grants: &[Grant], permission: &Permission| is_allowed(&waiters, grants, permission);
         let is_awaited = move |id: &PermissionId| awaited.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id);
-        match self.store.reply(Reply { session, id: id.clone(), response, message }, allows, is_awaited).await? {
+        let covers = |offered: &[String], pattern: &str| offered.iter().any(|offered| Pattern::new(offered, None).covers(pattern));
+        match self.store.reply(reply, covers, allows, is_awaited).await? {
             Replied::Settled(settled) => Ok(settled),
             Replied::Before => Err(Error::Answered(id)),
             Replied::NotFound => Err(Error::NotFound(id)),
+            Replied::NotOffered(pattern) => Err(Error::NotOffered(pattern)),
         }
     }
 
@@ -127,12 +129,20 @@ impl Broker {
         Ok(self.store.open_questions().await?)
     }
 
-    /// The rules that "always" has made in a project.
+    /// The rules that "always" has made in a project and its sessions.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn grants(&self, project: ProjectId) -> Result<Vec<Grant>, Error> {
         Ok(self.store.grants(project).await?)
+    }
+
+    /// Those that hold in a session.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn grants_in(&self, project: ProjectId, session: SessionId) -> Result<Vec<Grant>, Error> {
+        Ok(self.store.grants_in(project, session).await?)
     }
 
     /// Takes a grant of the project back; tells whether there was one.

@@ -9,4 +9,4 @@ pub use broker::{Answer, Broker, Error, grant_rule};
 pub use pattern::Pattern;
 pub use rules::granted_as;
 
-pub(crate) use crate::store::Question;
+pub(crate) use crate::store::{Question, Reply};

@@ -21,7 +21,7 @@ pub enum Authority {
 /// Whose rules allow all of it; `own` are the user's own rules for the agent in charge.
 pub fn authority(decisions: &[Decision], own: &[Rule]) -> Authority {
     let is_users = |decision: &Decision| match &decision.rule {
-        Some((Origin::User | Origin::UserAgent | Origin::Grants, _)) => true,
+        Some((origin, _)) if origin.is_users() || *origin == Origin::Grants => true,
         Some((Origin::Agent, rule)) => own.contains(rule),
         _ => false,
     };
@@ -71,8 +71,7 @@ impl Request<'_> {
     /// What the mode says of something that would be asked for; `None`: the user is asked.
     pub fn answered_by(self, mode: Mode) -> Option<Answer> {
         let asks_on_purpose = |decision: &Decision| {
-            decision.action == Action::Ask
-                && matches!(&decision.rule, Some((Origin::User | Origin::UserAgent, rule)) if rule.pattern != "*")
+            decision.action == Action::Ask && matches!(&decision.rule, Some((origin, rule)) if origin.is_users() && rule.pattern != "*")
         };
         if self.decisions.iter().any(|decision| decision.action == Action::Deny || asks_on_purpose(decision)) {
             return None;

@@ -56,6 +56,47 @@ impl Pattern {
         })
     }
 
+    /// Whether everything that the pattern `other` matches is matched by this one; false where that is not plain to see. Both
+    /// are read without a home, so that `~` is the same in both.
+    pub fn covers(&self, other: &str) -> bool {
+        let other = Self::new(other, None);
+        let bare = match other.tokens.as_slice() {
+            [start @ .., Token::Literal(' '), Token::Any] => self.covers_tokens(start),
+            _ => true,
+        };
+        bare && self.covers_tokens(&other.tokens)
+    }
+
+    /// Tries texts in which a character that only wildcards match stands for `?` and, several times or not at all, for `*`:
+    /// so often that `?` alone cannot match them.
+    fn covers_tokens(&self, tokens: &[Token]) -> bool {
+        const WILDCARDS: usize = 16;
+        const NOBODY: char = '\u{10ffff}';
+        let ones = self.tokens.iter().filter(|token| **token == Token::One).count();
+        let stars = tokens.iter().filter(|token| **token == Token::Any).count();
+        if ones > WILDCARDS || stars > WILDCARDS || tokens.contains(&Token::Literal(NOBODY)) {
+            return false;
+        }
+        let covers = |length: &dyn Fn(usize) -> usize| {
+            let (mut text, mut star) = (String::new(), 0);
+            for token in tokens {
+                match token {
+                    Token::Literal(literal) => text.push(*literal),
+                    Token::One => text.push(NOBODY),
+                    Token::Any => {
+                        text.extend(std::iter::repeat_n(NOBODY, length(star)));
+                        star += 1;
+                    }
+                }
+            }
+            self.matches(&text)
+        };
+        let long = ones + 1;
+        (0..=long).all(|length| covers(&|_| length))
+            && (0..stars)
+                .all(|one| covers(&|star| if star == one { long } else { 0 }) && covers(&|star| if star == one { 0 } else { long }))
+    }
+
     /// Whether the whole text matches. A pattern that ends in ` *` also matches without that end: `git *` matches `git`.
     pub fn matches(&self, text: &str) -> bool {
         let bare = match self.tokens.as_slice() {
@@ -131,6 +172,16 @@ mod tests {
         }
 
         #[test]
+        fn what_is_covered_is_matched(wide in "[ab *?]{0,6}", narrow in "[ab *?]{0,6}", texts in prop::collection::vec("[ab ]{0,7}", 20)) {
+            let (wide, matcher) = (Pattern::new(&wide, None), Pattern::new(&narrow, None));
+            if wide.covers(&narrow) {
+                for text in texts {
+                    prop_assert!(!matcher.matches(&text) || wide.matches(&text), "{:?} is matched by {} alone", text, narrow);
+                }
+            }
+        }
+
+        #[test]
         fn a_pattern_made_from_a_text_matches_it(text in "[a-c /]{1,20}", holes in prop::collection::vec((0usize..20, any::<bool>()), 0..5)) {
             let mut pattern: Vec<char> = text.chars().collect();
             for (at, one) in holes {
@@ -160,6 +211,28 @@ mod tests {
             ("~", "~", true),
         ] {
             assert_eq!(Pattern::new(pattern, None).matches(text), expected, "{pattern:?} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn narrower_patterns_are_covered() {
+        for (wide, narrow, expected) in [
+            ("*", "anything *", true),
+            ("git *", "git status *", true),
+            ("git *", "git", true),
+            ("git *", "git *", true),
+            ("git status *", "git *", false),
+            ("git status *", "git status*", false),
+            ("a?", "a*", false),
+            ("a?", "ab", true),
+            ("a?*", "a*", false),
+            ("*.rs", "src/*.rs", true),
+            ("~/x/*", "~/x/y", true),
+            ("~/x/*", "/home/u/x/y", false),
+            ("[*]", "*", false),
+            ("x", "y", false),
+        ] {
+            assert_eq!(Pattern::new(wide, None).covers(narrow), expected, "{wide} {narrow}");
         }
     }
 

@@ -2,7 +2,10 @@
 //! Of all matching rules the last one wins, over all layers from the built-in ones to the session's grants; a deny of the
 //! user is final, whatever later layers say.
 
-use polytree_protocol::permission::{Action, Rule};
+use polytree_protocol::{
+    permission::{Action, Rule},
+    permission_config::PERMISSION_TYPES,
+};
 
 use super::pattern::Pattern;
 
@@ -19,8 +22,17 @@ pub enum Origin {
     UserAgent,
     /// The agent in charge.
     Agent,
+    /// What was set for the session: a deny in here cannot be lifted either.
+    Session,
     /// What the user has answered with "always".
     Grants,
+}
+
+impl Origin {
+    /// Whether the user wrote the rules for themselves, so that no other list lifts a deny.
+    pub fn is_users(self) -> bool {
+        matches!(self, Self::User | Self::UserAgent | Self::Session)
+    }
 }
 
 /// The rules that hold for one session, ready to be asked.
@@ -117,8 +129,10 @@ impl Rules {
                     || (rule.action != Action::Allow && bare.is_some_and(|bare| compiled_pattern.matches(bare))))
         };
         let last_of = |origin| self.rules.iter().rev().filter(move |compiled| compiled.origin == origin).find(matches);
-        let denied =
-            [Origin::User, Origin::UserAgent].into_iter().filter_map(last_of).find(|compiled| compiled.rule.action == Action::Deny);
+        let denied = [Origin::User, Origin::UserAgent, Origin::Session]
+            .into_iter()
+            .filter_map(last_of)
+            .find(|compiled| compiled.rule.action == Action::Deny);
         let decisive = denied.or_else(|| self.rules.iter().rev().find(matches));
         match decisive {
             Some(compiled) => Decision { action: compiled.rule.action, rule: Some((compiled.origin, compiled.rule.clone())) },
@@ -180,8 +194,32 @@ impl Rules {
         let of_kind = |compiled: &&Compiled| compiled.rule.permission == "*" || compiled.rule.permission == kind;
         let denies = |compiled: &Compiled| compiled.rule.action == Action::Deny && compiled.rule.pattern == "*";
         self.rules.iter().rev().find(of_kind).is_some_and(denies)
-            || self.rules.iter().rev().filter(|compiled| compiled.origin == Origin::User).find(of_kind).is_some_and(denies)
+            || [Origin::User, Origin::Session]
+                .into_iter()
+                .any(|origin| self.rules.iter().rev().filter(|compiled| compiled.origin == origin).find(of_kind).is_some_and(denies))
     }
+}
+
+/// The most rules that a client may set, and the longest pattern of one, in bytes.
+const MAX_RULES: usize = 500;
+const MAX_PATTERN: usize = 4096;
+
+/// Checks rules of a client: says what is wrong. One that could never match is refused, for a misspelt deny protects
+/// nothing.
+pub fn check(rules: &[Rule]) -> Result<(), String> {
+    if rules.len() > MAX_RULES {
+        return Err(format!("must have at most {MAX_RULES} rules, not {}", rules.len()));
+    }
+    for rule in rules {
+        if rule.pattern.len() > MAX_PATTERN {
+            return Err(format!("a pattern has {} bytes; the limit is {MAX_PATTERN}", rule.pattern.len()));
+        }
+        if !PERMISSION_TYPES.contains(&rule.permission.as_str()) {
+            let name = crate::stdx::text::prefix(&rule.permission, 100);
+            return Err(format!("there is no permission type {name:?}; known are {}", PERMISSION_TYPES.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 /// The stricter of two actions.
@@ -250,6 +288,20 @@ mod tests {
         let rules = rules.with(Origin::User, &[bash("rm tmp/*", Action::Allow)]);
         assert_eq!(rules.evaluate("bash", "rm tmp/a"), Action::Allow);
         assert_eq!(rules.evaluate("bash", "rm a"), Action::Deny);
+    }
+
+    #[test]
+    fn a_deny_of_the_session_is_final_and_its_allow_counts_after_the_agent() {
+        let agent = [bash("make *", Action::Deny), rule("edit", "*", Action::Allow)];
+        let session = [bash("make *", Action::Allow), rule("edit", "*", Action::Deny)];
+        let rules = Rules::new(None)
+            .with(Origin::Session, &session)
+            .with(Origin::Agent, &agent)
+            .with(Origin::Grants, &[rule("edit", "*", Action::Allow)]);
+        assert_eq!((rules.evaluate("bash", "make x"), rules.evaluate("edit", "a")), (Action::Allow, Action::Deny));
+        assert!(rules.denies_all("edit"));
+        let rules = rules.with(Origin::User, &[bash("make *", Action::Deny)]);
+        assert_eq!(rules.evaluate("bash", "make x"), Action::Deny, "an allow of the session lifts no deny of the user");
     }
 
     #[test]

@@ -191,19 +191,36 @@ impl Projects {
         self.change(instance, ProjectChange::Name(name)).await
     }
 
-    /// Trusts the present state of the project's files, or removes all trust.
+    /// Trusts the present state of the project's files, or removes all trust. With a digest only files in that state.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn trust(&self, instance: &Arc<Instance>, trusted: bool) -> Result<(), Error> {
+    /// [`Error::Changed`], or when the store fails.
+    pub async fn trust(&self, instance: &Arc<Instance>, trusted: bool, digest: Option<String>) -> Result<(), Error> {
         let change = if trusted {
             let (worktree, directory) = (instance.worktree().clone(), instance.directory().clone());
             let files = disk::run(instance.directory(), move || trust::files_that_count(&worktree, &directory)).await;
+            if digest.is_some_and(|digest| digest != trust::digest(&files)) {
+                return Err(Error::Changed);
+            }
             ProjectChange::Trust(as_pairs(files))
         } else {
             ProjectChange::Distrust
         };
         self.change(instance, change).await
+    }
+
+    /// Forgets a project, and the outputs of its commands; false if it has sessions.
+    ///
+    /// # Errors
+    /// [`Error::UnknownProject`], or when the store fails.
+    pub async fn forget(&self, id: &ProjectId) -> Result<bool, Error> {
+        let is_forgotten = self.store.forget_project(id.clone()).await?.ok_or_else(|| Error::UnknownProject(id.clone()))?;
+        if is_forgotten {
+            let outputs = self.loading.places.data.join("output").join(id.as_str());
+            // There may be none.
+            let _ = disk::run(&self.loading.places.data, move || std::fs::remove_dir_all(outputs.as_path())).await;
+        }
+        Ok(is_forgotten)
     }
 
     async fn change(&self, instance: &Instance, change: ProjectChange) -> Result<(), Error> {

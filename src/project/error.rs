@@ -15,6 +15,9 @@ pub enum Error {
     /// The project does not exist.
     #[error("there is no project {0}")]
     UnknownProject(ProjectId),
+    /// The files that need trust have changed since they were seen.
+    #[error("the project's files have changed since they were read")]
+    Changed,
     #[error("{0}")]
     Directory(String),
     /// The directory cannot be read.

@@ -1,7 +1,10 @@
 //! Loads the settings, agents and instructions of a directory, and creates the workspace of a turn from them. Reads files,
 //! so it must run on a thread that may block.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{Error, Instance, guard, models::DirectoryModels};
 use crate::{
@@ -100,7 +103,7 @@ impl Loading {
             models: Arc::new(models),
             overlay: Arc::clone(&self.overlay),
             recent: self.finder.recent(&instance.project.id),
-            buffers: Policy::from(&config.buffer),
+            buffers: Policy { diagnostics: Duration::from_millis(config.diagnostics.wait), ..Policy::from(&config.buffer) },
             mode: config.mode.unwrap_or_default(),
             sandbox: Arc::new(Sandboxing {
                 sandbox: Arc::clone(&self.sandbox),

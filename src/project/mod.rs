@@ -13,11 +13,13 @@ pub mod overview;
 mod guard;
 mod id_file;
 mod recognise;
+mod sources;
 mod trusted_urls;
 
 pub use cache::Projects;
 pub use error::Error;
 pub use instance::Instance;
+pub use sources::Effects;
 
 #[cfg(test)]
 pub(crate) mod tests;

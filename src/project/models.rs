@@ -246,6 +246,10 @@ impl Models for DirectoryModels {
         Ok(ResolvedModel { reference: model.clone(), info, provider, options, variants, api, unset })
     }
 
+    fn configured(&self) -> Option<&ModelRef> {
+        self.configured.as_ref()
+    }
+
     fn small(&self, model: &ModelRef) -> ModelRef {
         if let Ok(Some(Recording::Replay(replay, _))) = self.recording()
             && let Some(small) = replay.first_model(false)

@@ -125,6 +125,13 @@ pub enum Delta {
         call_id: String,
         name: String,
     },
+    /// A piece of the arguments of a call that has started, in order, as the model writes them. Only some services send
+    /// pieces, and `ToolCallDone` has the arguments as they count.
+    ToolCallArguments {
+        /// The provider's id of the call.
+        call_id: String,
+        text: String,
+    },
     /// A call is complete. Calls come in the model's order; a start may be missing.
     ToolCallDone {
         /// The provider's id of the call; never empty, unique in the answer.

@@ -53,7 +53,9 @@ pub(crate) fn remote(settings: RemoteSettings) -> Remote {
 
 /// All items of the answer.
 pub(crate) async fn items(remote: &dyn Provider, request: ModelRequest) -> Vec<Result<Delta, Error>> {
-    remote.stream(request).collect().await
+    let items: Vec<_> = remote.stream(request).collect().await;
+    // Their own tests look at the pieces of arguments.
+    items.into_iter().filter(|item| !matches!(item, Ok(Delta::ToolCallArguments { .. }))).collect()
 }
 
 /// The deltas of a successful answer.

@@ -9,8 +9,9 @@ use std::{
     },
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 pub use polytree_protocol::diagnose::DiagnosisDoor as Door;
-use polytree_protocol::{daemon::ClientInfo, diagnose::DiagnosisClient};
+use polytree_protocol::{daemon::ClientInfo, diagnose::DiagnosisClient, editor::ClientCapabilities};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
@@ -45,6 +46,7 @@ pub struct Connection {
     // Never locked across an await.
     default_directory: Mutex<Option<AbsPath>>,
     client: Mutex<Option<ClientInfo>>,
+    capabilities: Mutex<Option<ClientCapabilities>>,
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscription>>>,
     changed: watch::Sender<()>,
     traffic: Arc<Traffic>,
@@ -64,6 +66,7 @@ impl Connection {
             environment,
             default_directory: Mutex::new(default_directory),
             client: Mutex::default(),
+            capabilities: Mutex::default(),
             subscriptions: Mutex::default(),
             changed: watch::Sender::default(),
             traffic: Arc::default(),
@@ -115,6 +118,11 @@ impl Connection {
     /// Sets the client's name and version.
     pub fn set_client(&self, client: ClientInfo) {
         *lock(&self.client) = Some(client);
+    }
+
+    /// Sets what the client can do.
+    pub fn set_capabilities(&self, capabilities: ClientCapabilities) {
+        *lock(&self.capabilities) = Some(capabilities);
     }
 
     /// Sets the way for messages that are not answers. A door that cannot send such messages sets nothing.
@@ -195,6 +203,7 @@ impl Client for Connection {
             name,
             version,
             directory: self.default_directory().map(|directory| directory.to_string()),
+            capabilities: *lock(&self.capabilities),
             since: self.since,
             subscriptions: lock(&self.subscriptions).len() as u64,
             requests: self.traffic.requests() as u64,
@@ -206,6 +215,14 @@ impl Client for Connection {
 
     fn waiting_messages(&self) -> u64 {
         self.traffic.waiting().0 as u64
+    }
+
+    fn can_open(&self) -> bool {
+        lock(&self.capabilities).is_some_and(|capabilities| capabilities.open == Some(true))
+    }
+
+    fn tell(&self, message: Box<RawValue>) -> BoxFuture<'_, bool> {
+        Self::tell(self, message).map(|told| told.is_ok()).boxed()
     }
 }
 

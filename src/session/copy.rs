@@ -7,11 +7,13 @@ use polytree_protocol::{
     id::{MessageId, PartId, ProjectId, SessionId},
     message::{Message, MessageWithParts, PromptState, Tokens},
     part::Part,
+    permission::Action,
     session::{Session, SessionTime},
 };
 
 use super::{Error, Place, Sessions, title};
 use crate::{
+    permission::rules,
     stdx::{ids, time::now_ms, version::version},
     store::{Cause, Conversation, Copied, end_part},
 };
@@ -79,6 +81,7 @@ impl Sessions {
         new: NewCopy,
     ) -> Result<Session, Error> {
         check(&export).map_err(|message| Error::Params { field: "session", message })?;
+        rules::check(&export.session.permission).map_err(|message| Error::Params { field: "session", message })?;
         let SessionExport { session: source, mut messages, todos, .. } = export;
         let now = now_ms();
         for message in &mut messages {
@@ -95,7 +98,10 @@ impl Sessions {
             missing: false,
             title: Some(title::given(&source.title)).filter(|title| !title.is_empty()).unwrap_or_else(|| title::default_title(false, now)),
             parent_id: None,
+            hidden: false,
             mode: None,
+            // A file grants nothing; its denies stay.
+            permission: source.permission.iter().filter(|rule| rule.action == Action::Deny).cloned().collect(),
             share: None,
             revert: None,
             time: SessionTime { updated: now, ..source.time },

@@ -20,6 +20,7 @@ use crate::{
         image::{self, ImageError},
         open,
     },
+    overlay::diagnostics,
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::{
         context::{Ask, Host, ToolContext},
@@ -182,6 +183,13 @@ impl Expander<'_> {
             let output = output.map_err(|error| Error::Input(format!("{path}: {error}")))?;
             self.text(None, format!("Called the read tool with {arguments}"), true)?;
             self.text(None, output.output, true)?;
+            let real = path.real_or_nearest();
+            if let Some(Ok(items)) = self.context.overlay.diagnostics(&real).filter(|_| !self.context.buffers.diagnostics.is_zero())
+                && !items.is_empty()
+            {
+                let text = self.context.guard.secrets.redact(&diagnostics::shown(&items)).into_owned();
+                self.text(None, format!("The editor's language servers say of {path}:\n{text}"), true)?;
+            }
             let url = input.url.clone();
             return self.push_file(input, url);
         }

@@ -28,7 +28,7 @@ pub(crate) use copy::NewCopy;
 pub(crate) use error::{Error, MAX_QUEUED};
 pub(crate) use mailbox::TurnEnd;
 pub(crate) use sessions::{NewSession, Sessions};
-pub(crate) use submit::{Prompt, Submitted};
+pub(crate) use submit::{Prompt, SessionEdit, Submitted};
 pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};
 
-pub(crate) use crate::store::{Place, SessionQuery, in_order};
+pub(crate) use crate::store::{Place, SessionQuery, UsageQuery, in_order};

@@ -22,10 +22,15 @@ pub(super) struct Sampling {
     pub options: Map<String, Value>,
 }
 
-/// The prompt's variant, else the agent's if the model has it. Fails when the model lacks a variant that the prompt names,
-/// or that an agent names for its own model.
-pub(super) fn variant(asked: Option<&str>, agent: &Agent, model: &ResolvedModel) -> Result<Option<String>, Error> {
+/// The prompt's variant, else the session's or the agent's if the model has it. Fails when the model lacks a variant that
+/// the prompt names, or that an agent names for its own model.
+pub(super) fn variant(asked: Option<&str>, session: Option<&str>, agent: &Agent, model: &ResolvedModel) -> Result<Option<String>, Error> {
     let known = |name: &str| model.variants.iter().any(|(known, _)| known == name);
+    if let (None, Some(name)) = (asked, session)
+        && known(name)
+    {
+        return Ok(Some(name.to_owned()));
+    }
     match (asked, agent.variant.as_deref()) {
         (Some(name), _) | (None, Some(name)) if known(name) => Ok(Some(name.to_owned())),
         (Some(name), _) => Err(lacks(model, name, String::new())),
@@ -73,15 +78,20 @@ pub(super) fn check(options: Option<&PromptOptions>, model: &ResolvedModel) -> R
     Ok(())
 }
 
-/// The options for the model calls of a turn. Later ones win: the model's, the agent's, the variant's, the prompt's.
-pub(super) fn sampling(user: &UserMessage, agent: &Agent, model: &ResolvedModel) -> Sampling {
-    let asked = user.options.unwrap_or_default();
-    let most = match (asked.max_output_tokens.or(agent.max_output_tokens), model.info.limit.output) {
+/// The longest answer in tokens, if the context has room for it.
+pub(super) fn longest_answer(asked: Option<u64>, agent: &Agent, model: &ResolvedModel) -> u64 {
+    match (asked.or(agent.max_output_tokens), model.info.limit.output) {
         (Some(asked), 0) => asked,
         (Some(asked), limit) => asked.min(limit),
         (None, 0) => DEFAULT_MAX_OUTPUT_TOKENS,
         (None, limit) => limit.min(DEFAULT_MAX_OUTPUT_TOKENS),
-    };
+    }
+}
+
+/// The options for the model calls of a turn. Later ones win: the model's, the agent's, the variant's, the prompt's.
+pub(super) fn sampling(user: &UserMessage, agent: &Agent, model: &ResolvedModel) -> Sampling {
+    let asked = user.options.unwrap_or_default();
+    let most = longest_answer(asked.max_output_tokens, agent, model);
     let mut options = model.options.clone();
     options.extend(agent.options.iter().map(|(key, value)| (key.clone(), value.clone())));
     let variant = user.variant.as_ref().and_then(|name| model.variants.iter().find(|(known, _)| known == name));
@@ -152,9 +162,13 @@ mod tests {
     #[test]
     fn which_variant_counts() {
         let model = model(true, 0);
-        let chosen = |asked, agent: &Agent| variant(asked, agent, &model).map_err(|error| error.to_string());
+        let chosen = |asked, agent: &Agent| variant(asked, None, agent, &model).map_err(|error| error.to_string());
         assert_eq!(chosen(None, &agent(None, None)), Ok(None));
         assert_eq!(chosen(Some("low"), &agent(Some("high"), None)), Ok(Some("low".to_owned())));
+        let of_session = |asked, name| variant(asked, Some(name), &agent(Some("high"), None), &model).unwrap();
+        assert_eq!(of_session(None, "low"), Some("low".to_owned()));
+        assert_eq!(of_session(Some("high"), "low"), Some("high".to_owned()));
+        assert_eq!(of_session(None, "odd"), Some("high".to_owned()), "the model does not have the session's variant");
         assert_eq!(chosen(None, &agent(Some("high"), None)), Ok(Some("high".to_owned())));
         // Another model than the one for which the agent was written.
         assert_eq!(chosen(None, &agent(Some("odd"), None)), Ok(None));
@@ -164,7 +178,7 @@ mod tests {
         let error = chosen(Some("max"), &agent(None, None)).unwrap_err();
         assert_eq!(error, "`variant`: the model p/m has no variant \"max\"; it has low, high");
         let plain = ResolvedModel { variants: Vec::new(), ..model.clone() };
-        let error = variant(Some("low"), &agent(None, None), &plain).unwrap_err().to_string();
+        let error = variant(Some("low"), None, &agent(None, None), &plain).unwrap_err().to_string();
         assert!(error.contains("it has none") && error.contains("provider.p.models.m.variants"), "{error}");
     }
 

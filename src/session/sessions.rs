@@ -6,10 +6,12 @@ use polytree_protocol::{
     diagnose::DiagnosisSession,
     id::{MessageId, ProjectId, SessionId},
     message::{MessageWithParts, Tokens},
+    permission::Rule,
     provider::ModelRef,
     sandbox::Mode,
     session::{Session, SessionTime},
     todo::Todo,
+    usage::UsageTotal,
 };
 use tokio::sync::watch;
 
@@ -23,10 +25,10 @@ use super::{
     task, title,
 };
 use crate::{
-    permission::Broker,
+    permission::{Broker, rules},
     snapshot::Snapshots,
     stdx::{ids, tasks::Tasks, time::now_ms, version::version},
-    store::{Created, Messages, Scope, SessionChange, Store},
+    store::{Created, Messages, Store, UsageQuery},
 };
 
 /// A list of messages is made in memory, and no door lets more through.
@@ -50,6 +52,10 @@ pub struct NewSession {
     pub agent: Option<String>,
     pub model: Option<ModelRef>,
     pub mode: Option<Mode>,
+    pub permission: Vec<Rule>,
+    /// The branch of its checkout.
+    pub branch: Option<String>,
+    pub hidden: bool,
     /// Recognises a repeated call.
     pub digest: String,
 }
@@ -79,6 +85,7 @@ impl Sessions {
         if new.mode.is_some() && new.parent_id.is_some() {
             return Err(Error::Params { field: "mode", message: "a child has the mode of its root; leave it out".to_owned() });
         }
+        rules::check(&new.permission).map_err(|message| Error::Params { field: "permission", message })?;
         let chosen = new.id.is_some();
         let now = now_ms();
         let session = Session {
@@ -92,7 +99,11 @@ impl Sessions {
             version: version().to_owned(),
             agent: new.agent,
             model: new.model,
+            choice: None,
+            branch: new.branch,
+            hidden: new.hidden,
             mode: new.mode,
+            permission: new.permission,
             share: None,
             revert: None,
             cost: 0.0,
@@ -134,29 +145,6 @@ impl Sessions {
         self.shared.all(|| async { Ok(self.shared.store.children(id.clone()).await?) }).await
     }
 
-    /// Changes a session's title or mode, or archives it.
-    pub async fn update(
-        &self,
-        id: &SessionId,
-        title: Option<String>,
-        archived: Option<bool>,
-        mode: Option<Mode>,
-    ) -> Result<Session, Error> {
-        let session = self.get(id).await?;
-        if mode.is_some() && session.parent_id.is_some() {
-            return Err(Error::Params { field: "mode", message: "a child has the mode of its root; change it there".to_owned() });
-        }
-        let change = SessionChange {
-            title: title.map(|title| title::given(&title)),
-            archived,
-            mode,
-            missing: session.missing,
-            ..SessionChange::default()
-        };
-        let changed = self.shared.store.change_session(Scope::of(&session), change).await?;
-        changed.ok_or_else(|| Error::UnknownSession(id.clone()))
-    }
-
     /// The last `limit` messages before `before`, oldest first.
     pub async fn messages(&self, id: &SessionId, limit: Option<u32>, before: Option<MessageId>) -> Result<Vec<MessageWithParts>, Error> {
         match self.shared.store.messages(id.clone(), limit, before.clone(), MAX_LISTED_BYTES).await? {
@@ -168,6 +156,11 @@ impl Sessions {
                 limit: MAX_LISTED_BYTES,
             }),
         }
+    }
+
+    /// What models have cost.
+    pub async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageTotal>, Error> {
+        Ok(self.shared.store.usage(query).await?)
     }
 
     pub async fn todos(&self, id: &SessionId) -> Result<Vec<Todo>, Error> {

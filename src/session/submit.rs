@@ -1,5 +1,7 @@
 //! What the task of a session is asked: to take a prompt, to abort, to delete the session.
 
+mod choice;
+
 use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     message::{PromptState, UserMessage},
@@ -8,6 +10,8 @@ use polytree_protocol::{
 };
 use tokio::sync::oneshot;
 
+pub use choice::SessionEdit;
+
 use super::{
     Error, Sessions, ids, input,
     mailbox::{Command, Prepared, TurnEnd, Undo},
@@ -15,7 +19,7 @@ use super::{
 };
 use crate::{
     stdx::{paths::AbsPath, time::now_ms},
-    store::{NewPrompt, Origin},
+    store::{NewPrompt, Origin, Scope, SessionChange},
     tool::context::Environment,
 };
 
@@ -68,11 +72,11 @@ impl Sessions {
             return Err(Error::DirectoryGone(session.directory));
         };
         let workspace = self.shared.workspaces.open(&directory, &environment).await?;
-        let agent = workspace.agent(params.agent.as_deref().or(session.agent.as_deref()))?;
-        let model = workspace.models.choose(params.model.as_ref(), agent.model.as_ref(), session.model.as_ref())?;
-        workspace.models.prepare(&model).await;
-        let resolved = workspace.models.resolve(&model)?;
-        let variant = sampling::variant(params.variant.as_deref(), agent, &resolved)?;
+        let (asked, asked_variant) = (params.model.as_ref(), params.variant.as_deref());
+        let chosen = choice::choose(&workspace, Some(&session), params.agent.as_deref(), asked)?;
+        let (agent, model) = (chosen.agent, chosen.model.clone());
+        let resolved = chosen.resolve(&workspace).await?;
+        let variant = chosen.variant(asked_variant, &resolved)?;
         sampling::check(params.options.as_ref(), &resolved)?;
         turn::Form::of(params.format.as_ref())?;
         let chosen = params.message_id.is_some();
@@ -92,6 +96,11 @@ impl Sessions {
             format: params.format,
             mode: params.mode,
         };
+        let branch = workspace.checkout.branch().await;
+        if branch != session.branch {
+            let change = SessionChange { branch: Some(branch), ..SessionChange::default() };
+            self.shared.store.change_session(Scope::of(&session), change).await?;
+        }
         let (reply, answer) = oneshot::channel();
         let prompt = NewPrompt { message, chosen, parts, digest, queued: false, status: None };
         let prompt = Prepared { prompt, steers, environment, workspace };

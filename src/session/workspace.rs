@@ -54,6 +54,8 @@ pub trait Models: Send + Sync {
         futures::future::ready(()).boxed()
     }
     fn resolve(&self, model: &ModelRef) -> Result<ResolvedModel, Error>;
+    /// The model that the settings name.
+    fn configured(&self) -> Option<&ModelRef>;
     /// The model for titles and summaries beside the given one.
     fn small(&self, model: &ModelRef) -> ModelRef;
 }

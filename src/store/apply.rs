@@ -7,10 +7,10 @@ use polytree_protocol::{
     id::MessageId,
     message::{Message, MessageError},
     part::Part,
-    session::{Session, SessionStatus},
+    session::{Session, SessionChoice, SessionStatus},
 };
 
-use super::{Error, Revert, Scope, SessionChange, Transaction, Unit, blob, unit::Change, usage};
+use super::{Error, Revert, Scope, SessionChange, Transaction, Unit, blob, rows::Used, unit::Change, usage};
 use crate::stdx::time::now_ms;
 
 impl Transaction<'_> {
@@ -89,7 +89,8 @@ impl Transaction<'_> {
     /// Changes the session of the scope, sets its update time and emits it; `None` if there is no such session.
     pub(super) fn change_session(&mut self, scope: &Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         let Some(mut session) = self.rows.session(&scope.session())? else { return Ok(None) };
-        let SessionChange { title, replaces, archived, mode, chosen, revert, used, missing } = change;
+        let SessionChange { title, replaces, archived, mode, chosen, agent, choice, branch, permission, revert, used, used_by, missing } =
+            change;
         let now = now_ms();
         session.missing = missing;
         session.time.updated = now.max(session.time.updated);
@@ -105,10 +106,14 @@ impl Transaction<'_> {
             None => {}
         }
         session.mode = mode.or(session.mode);
+        session.branch = branch.unwrap_or(session.branch);
+        session.permission = permission.unwrap_or(session.permission);
         if let Some((agent, model)) = chosen {
             session.agent = Some(agent);
             session.model = Some(model);
         }
+        session.agent = agent.or(session.agent);
+        session.choice = choice.or(session.choice).filter(|choice| *choice != SessionChoice::default());
         match revert {
             Some(Revert::Set(revert)) => session.revert = Some(*revert),
             Some(Revert::Clear) => session.revert = None,
@@ -117,6 +122,8 @@ impl Transaction<'_> {
         if let Some((cost, tokens)) = used {
             session.cost = usage::sum(session.cost, cost);
             usage::add(&mut session.tokens, &tokens);
+            let model = used_by.or_else(|| session.model.clone()).unwrap_or_default();
+            self.rows.add_usage(&Used { time: now, project: &session.project_id, model: &model, prompts: 0, cost, tokens })?;
         }
         self.rows.put_session(&session)?;
         self.emit(scope, &EventPayload::SessionUpdated(SessionInfo { info: session.clone() }))?;

@@ -36,6 +36,9 @@ pub enum Error {
     /// A path is not valid Unicode, so it can be neither stored nor sent.
     #[error("the path {path:?} is not valid Unicode")]
     NotText { path: AbsPath },
+    /// More would have to be read than one call may.
+    #[error("there is too much text to search at once")]
+    TooMuch { limit: u64 },
     #[error("the store is closed")]
     Closed,
 }
@@ -60,7 +63,7 @@ impl Error {
             Self::Closed | Self::File { .. } | Self::Newer { .. } | Self::Foreign { .. } | Self::Locked { .. } | Self::Damaged { .. } => {
                 true
             }
-            Self::Value(_) | Self::Migration { .. } | Self::NotText { .. } => false,
+            Self::Value(_) | Self::Migration { .. } | Self::NotText { .. } | Self::TooMuch { .. } => false,
         }
     }
 

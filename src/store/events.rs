@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use polytree_protocol::events::EventPayload;
-use polytree_protocol::id::{ProjectId, SessionId};
+use polytree_protocol::id::ProjectId;
 
 use super::{Error, Extent, Filter, Page, Rows, Scope, Store};
 use crate::stdx::time::Moment;
@@ -79,7 +79,7 @@ impl Store {
     pub async fn announce(&self, project: ProjectId, payloads: Vec<(String, EventPayload)>) -> Result<(), Error> {
         self.write(move |transaction| {
             for (directory, payload) in payloads {
-                let scope = Scope { directory: Some(directory), project_id: Some(project.clone()), session_id: None::<SessionId> };
+                let scope = Scope { directory: Some(directory), project_id: Some(project.clone()), ..Scope::default() };
                 transaction.emit(&scope, &payload)?;
             }
             Ok(())

@@ -29,7 +29,7 @@ impl Filter {
 
     /// Whether the record matches. Records must come in order: a new child session widens the filter.
     pub fn matches(&mut self, record: &Record) -> bool {
-        if self.session_id.is_some() && !self.is_in_family(record) {
+        if self.session_id.is_some() && !self.is_in_family(record) || self.session_id.is_none() && record.scope.hidden {
             return false;
         }
         if self.project_id.is_some() && self.project_id != record.scope.project_id {

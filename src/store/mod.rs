@@ -39,7 +39,9 @@ pub(crate) use prompts::{
 pub(crate) use questions::{Answered, Asked, Replied, Reply};
 pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};
-pub(crate) use rows::{CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout};
+pub(crate) use rows::{
+    CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, SeenFiles, SessionQuery, StoredCheckout, UsageQuery,
+};
 pub(crate) use sessions::{Created, Messages};
 pub(crate) use settle::{Cause, Settled, end_part, new_answer};
 pub(crate) use sqlite::{Durability, ReadersState, aside, check, size};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use polytree_protocol::{
-    events::{EventPayload, ProjectInfo},
+    events::{EventPayload, ProjectInfo, ProjectOnly},
     id::ProjectId,
     project::{Project, Vcs},
 };
@@ -211,6 +211,21 @@ impl Store {
         .await
     }
 
+    /// Deletes a project with its trust and grants; `None` if there is none, false if it has sessions.
+    pub async fn forget_project(&self, id: ProjectId) -> Result<Option<bool>, Error> {
+        self.write(move |transaction| {
+            let Some(project) = transaction.rows.project(&id)? else { return Ok(None) };
+            if transaction.rows.has_sessions(&id)? {
+                return Ok(Some(false));
+            }
+            transaction.rows.delete_project(&id)?;
+            let scope = Scope { directory: Some(project.worktree.to_string()), project_id: Some(id.clone()), ..Scope::default() };
+            transaction.emit(&scope, &EventPayload::ProjectForgotten(ProjectOnly { project_id: id }))?;
+            Ok(Some(true))
+        })
+        .await
+    }
+
     /// Updates the time of last use.
     pub async fn touch_project(&self, id: ProjectId, now: i64) -> Result<(), Error> {
         self.write(move |transaction| transaction.rows.touch_project(&id, now)).await
@@ -262,7 +277,7 @@ impl Transaction<'_> {
         let ProjectFacts { directory, files, missing } = facts;
         let trusted = self.rows.trusted_files(&project.id)?;
         let pending = files.into_iter().filter(|file| !trusted.contains(file)).map(|(path, _)| path).collect();
-        let scope = Scope { directory: Some(directory), project_id: Some(project.id.clone()), session_id: None };
+        let scope = Scope { directory: Some(directory), project_id: Some(project.id.clone()), ..Scope::default() };
         self.emit(&scope, &EventPayload::ProjectUpdated(ProjectInfo { info: project.to_wire(pending, missing) })).map(drop)
     }
 }

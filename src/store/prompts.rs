@@ -5,13 +5,13 @@ pub(super) mod order;
 use polytree_protocol::{
     events::{EventPayload, MessageRemovedInfo, PartRemovedInfo},
     id::{MessageId, PartId, SessionId},
-    message::{Message, MessageWithParts, UserMessage},
+    message::{Message, MessageWithParts, Tokens, UserMessage},
     part::Part,
     permission::PermissionOutcome,
     session::{Session, SessionRevert, SessionStatus},
 };
 
-use super::{Error, Revert, Scope, SessionChange, Store, Transaction};
+use super::{Error, Revert, Scope, SessionChange, Store, Transaction, rows::Used};
 use order::undone;
 
 /// A prompt that is ready to be stored.
@@ -158,6 +158,8 @@ fn admit(transaction: &mut Transaction<'_>, id: &SessionId, prompt: NewPrompt) -
         None => None,
     };
     let (message_id, chosen) = (message.id.clone(), Some((message.agent.clone(), message.model.clone())));
+    let (time, project, model) = (message.time.created, &session.project_id, &message.model);
+    transaction.rows.add_usage(&Used { time, project, model, prompts: 1, cost: 0.0, tokens: Tokens::default() })?;
     transaction.emit_message(&scope, Message::User(message), Some(&digest))?;
     for part in parts {
         transaction.emit_part(&scope, part)?;

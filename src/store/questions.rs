@@ -3,10 +3,10 @@
 use polytree_protocol::{
     events::{EventPayload, PermissionRepliedInfo},
     id::{GrantId, MessageId, PermissionId, ProjectId, SessionId},
-    permission::{Grant, Permission, PermissionOutcome, PermissionResponse, PermissionTime},
+    permission::{Grant, GrantScope, Permission, PermissionOutcome, PermissionResponse, PermissionTime},
 };
 
-use super::{Asker, Error, Question, Scope, Store, StoredQuestion, Transaction};
+use super::{Asker, Error, Question, Rows, Scope, Store, StoredQuestion, Transaction, sessions::root};
 use crate::stdx::{ids, time::now_ms};
 
 /// The result of asking a question.
@@ -26,6 +26,8 @@ pub enum Replied {
     Before,
     /// There is no such question in the session.
     NotFound,
+    /// The question offers nothing that covers this pattern.
+    NotOffered(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub struct Reply {
     /// other questions of the session.
     pub response: PermissionResponse,
     pub message: Option<String>,
+    /// Where `always` holds.
+    pub scope: GrantScope,
+    /// What `always` grants in place of what was offered; each must be covered by that.
+    pub always: Option<Vec<String>>,
 }
 
 impl Store {
@@ -58,7 +64,7 @@ impl Store {
                 Some(stored) => Asked::Open(stored.question.permission.id),
                 None => {
                     transaction.rows.insert_question(&question)?;
-                    let scope = scope(&question);
+                    let scope = scope(transaction.rows, &question)?;
                     let id = question.permission.id.clone();
                     transaction.emit(&scope, &EventPayload::PermissionAsked(question.permission))?;
                     Asked::Open(id)
@@ -71,16 +77,18 @@ impl Store {
         .await
     }
 
-    /// Answers a question. `allows` tells whether the project's grants answer another question, `is_awaited` whether
+    /// Answers a question. `covers` tells whether what is offered covers another pattern, `allows` whether the grants answer
+    /// another question, `is_awaited` whether
     /// something in this process waits for the answer.
     pub async fn reply(
         &self,
         reply: Reply,
+        covers: impl Fn(&[String], &str) -> bool + Send + 'static,
         allows: impl Fn(&[Grant], &Permission) -> bool + Send + 'static,
         is_awaited: impl Fn(&PermissionId) -> bool + Send + 'static,
     ) -> Result<Replied, Error> {
         self.write(move |transaction| {
-            let Reply { session, id, response, message } = reply;
+            let Reply { session, id, response, message, scope, always } = reply;
             let found = transaction.rows.question(&id)?.filter(|stored| stored.question.permission.session_id == session);
             let Some(StoredQuestion { question, outcome, .. }) = found else { return Ok(Replied::NotFound) };
             if outcome.is_some() {
@@ -91,6 +99,11 @@ impl Store {
                 PermissionResponse::Always => PermissionOutcome::Always,
                 PermissionResponse::Reject => PermissionOutcome::Reject,
             };
+            let offered = &question.permission.always;
+            let granted = always.unwrap_or_else(|| offered.clone());
+            if let Some(other) = granted.iter().find(|pattern| !offered.contains(pattern) && !covers(offered, pattern)) {
+                return Ok(Replied::NotOffered(other.clone()));
+            }
             let answered = |question: &Question| Answered {
                 session_id: question.permission.session_id.clone(),
                 orphaned: !is_awaited(&question.permission.id),
@@ -99,17 +112,20 @@ impl Store {
             transaction.close_question(&question, outcome, message.as_deref())?;
             match response {
                 PermissionResponse::Always => {
-                    for pattern in &question.permission.always {
+                    let own = root(transaction.rows, session)?.filter(|_| scope == GrantScope::Session).map(|root| root.id);
+                    for pattern in granted {
                         transaction.rows.insert_grant(&Grant {
                             id: GrantId::from_ulid(ids::next()),
                             project_id: question.project_id.clone(),
+                            session_id: own.clone(),
                             kind: question.permission.kind.clone(),
-                            pattern: pattern.clone(),
+                            pattern,
                             time: PermissionTime { created: now_ms() },
                         })?;
                     }
-                    let grants = transaction.rows.grants(&question.project_id)?;
                     for StoredQuestion { question: other, .. } in transaction.rows.open_questions(Asker::Project(&question.project_id))? {
+                        let root = root(transaction.rows, other.permission.session_id.clone())?;
+                        let grants = transaction.rows.grants(&question.project_id, root.as_ref().map(|root| &root.id))?;
                         if !other.forced && allows(&grants, &other.permission) {
                             all.push(answered(&other));
                             transaction.close_question(&other, PermissionOutcome::Always, None)?;
@@ -148,9 +164,18 @@ impl Store {
         .await
     }
 
-    /// The grants that "always" has stored for a project.
+    /// The grants that "always" has stored for a project and its sessions.
     pub async fn grants(&self, project: ProjectId) -> Result<Vec<Grant>, Error> {
-        self.read(move |rows| rows.grants(&project)).await
+        self.read(move |rows| rows.all_grants(&project)).await
+    }
+
+    /// Those that hold in a session.
+    pub async fn grants_in(&self, project: ProjectId, session: SessionId) -> Result<Vec<Grant>, Error> {
+        self.read(move |rows| {
+            let root = root(rows, session)?;
+            rows.grants(&project, root.as_ref().map(|root| &root.id))
+        })
+        .await
     }
 
     /// Deletes a grant of the project; false if there is none.
@@ -180,16 +205,16 @@ impl Transaction<'_> {
         self.rows.settle_question(&id, outcome, message)?;
         let session_id = question.permission.session_id.clone();
         let replied = PermissionRepliedInfo { session_id, permission_id: id.clone(), response: outcome };
-        self.emit(&scope(question), &EventPayload::PermissionReplied(replied))?;
+        let scope = scope(self.rows, question)?;
+        self.emit(&scope, &EventPayload::PermissionReplied(replied))?;
         self.answer(id, outcome, message.map(str::to_owned));
         Ok(())
     }
 }
 
-fn scope(question: &Question) -> Scope {
-    Scope {
-        directory: Some(question.directory.clone()),
-        project_id: Some(question.project_id.clone()),
-        session_id: Some(question.permission.session_id.clone()),
-    }
+fn scope(rows: &dyn Rows, question: &Question) -> Result<Scope, Error> {
+    let session_id = question.permission.session_id.clone();
+    let hidden = rows.session(&session_id)?.is_some_and(|session| session.hidden);
+    let (directory, project_id) = (Some(question.directory.clone()), Some(question.project_id.clone()));
+    Ok(Scope { directory, project_id, session_id: Some(session_id), hidden })
 }

@@ -12,6 +12,8 @@ pub struct Scope {
     pub directory: Option<String>,
     pub project_id: Option<ProjectId>,
     pub session_id: Option<SessionId>,
+    /// Only for readers that name the session or its family.
+    pub hidden: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,7 @@ impl Scope {
             directory: Some(session.directory.clone()),
             project_id: Some(session.project_id.clone()),
             session_id: Some(session.id.clone()),
+            hidden: session.hidden,
         }
     }
 

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 
 use polytree_protocol::{
     id::{GrantId, MessageId, PartId, PermissionId, ProjectId, SessionId},
-    message::{Message, MessageWithParts},
+    message::{AssistantMessage, Message, MessageWithParts, Tokens},
     part::Part,
     permission::{Grant, Permission, PermissionOutcome},
     project::{ProjectTime, Vcs},
+    provider::ModelRef,
     session::{Session, SessionScope},
     todo::Todo,
+    usage::{UsageBy, UsageTotal},
 };
 
 use super::{
@@ -22,7 +24,7 @@ use crate::stdx::{paths::AbsPath, time::Moment};
 type Result<T> = std::result::Result<T, Error>;
 
 /// All stored data. Methods with `&self` read, those with `&mut self` write: a reader gets a shared reference.
-pub trait Rows: Sessions + Messages + Prompts + Todos + Questions + Projects + Events {
+pub trait Rows: Sessions + Messages + Prompts + Todos + Usage + Questions + Projects + Events {
     /// Adds a step to run after the commit, in commit order, on the thread that commits: it must be quick. It is
     /// dropped if the transaction is rolled back.
     fn after_commit(&mut self, step: Box<dyn FnOnce() + Send>);
@@ -47,6 +49,14 @@ pub struct SessionQuery {
     pub scope: SessionScope,
     /// Only titles that contain this, ignoring case.
     pub search: Option<String>,
+    /// Only sessions without a parent.
+    pub roots: bool,
+    /// Only archived sessions, or only the others.
+    pub archived: Option<bool>,
+    /// Only conversations that contain this, ignoring case.
+    pub text: Option<String>,
+    /// Hidden sessions too.
+    pub hidden: bool,
     pub limit: usize,
     /// Only sessions after this one in list order.
     pub before: Option<SessionId>,
@@ -141,6 +151,37 @@ pub trait Todos {
     fn set_todos(&mut self, session: &SessionId, todos: &[Todo]) -> Result<()>;
 }
 
+/// A prompt that was sent, or a model request and what it used.
+#[derive(Debug, Clone, Copy)]
+pub struct Used<'a> {
+    /// Milliseconds since 1970.
+    pub time: i64,
+    pub project: &'a ProjectId,
+    pub model: &'a ModelRef,
+    pub prompts: u32,
+    pub cost: f64,
+    pub tokens: Tokens,
+}
+
+/// Selects what usage totals count.
+#[derive(Debug, Clone)]
+pub struct UsageQuery {
+    pub by: UsageBy,
+    /// Milliseconds since 1970.
+    pub since: Option<i64>,
+    pub project: Option<ProjectId>,
+    pub limit: u32,
+}
+
+/// What models have cost.
+pub trait Usage {
+    fn add_usage(&mut self, used: &Used<'_>) -> Result<()>;
+    /// Totals: days newest first, others by cost.
+    fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageTotal>>;
+    /// The newest answer of a session, before this message, of which the service has counted the prompt.
+    fn last_counted(&self, session: &SessionId, before: Option<&MessageId>) -> Result<Option<AssistantMessage>>;
+}
+
 #[derive(Debug, Clone)]
 pub struct Question {
     /// In its wire form; the id is used only if the same was not asked before.
@@ -180,14 +221,16 @@ pub trait Questions {
     fn open_questions(&self, of: Asker<'_>) -> Result<Vec<StoredQuestion>>;
     /// All questions of a session, answered or not, oldest first.
     fn questions(&self, session: &SessionId) -> Result<Vec<Permission>>;
-    /// The grants of a project.
-    fn grants(&self, project: &ProjectId) -> Result<Vec<Grant>>;
+    /// The grants of a project, and of a root session.
+    fn grants(&self, project: &ProjectId, root: Option<&SessionId>) -> Result<Vec<Grant>>;
+    /// The grants of a project and of all its sessions.
+    fn all_grants(&self, project: &ProjectId) -> Result<Vec<Grant>>;
     fn insert_question(&mut self, question: &Question) -> Result<()>;
     /// Stores the answer to a question.
     fn settle_question(&mut self, id: &PermissionId, outcome: PermissionOutcome, message: Option<&str>) -> Result<()>;
-    /// Stores a grant, unless the project has the same one.
+    /// Stores a grant of its session or project, unless there is the same one.
     fn insert_grant(&mut self, grant: &Grant) -> Result<()>;
-    /// Deletes a grant of the project; false if there is none.
+    /// Deletes a grant of the project or of one of its sessions; false if there is none.
     fn delete_grant(&mut self, project: &ProjectId, id: &GrantId) -> Result<bool>;
 }
 
@@ -267,6 +310,10 @@ pub trait Projects {
     fn put_project(&mut self, id: &ProjectId, worktree: &AbsPath, git: bool, claimed: bool, now: i64) -> Result<()>;
     /// Deletes a project that was never claimed: nothing refers to it.
     fn forget_project(&mut self, id: &ProjectId) -> Result<()>;
+    /// Whether sessions refer to a project.
+    fn has_sessions(&self, id: &ProjectId) -> Result<bool>;
+    /// Deletes a project with its places, checkouts, trust and grants.
+    fn delete_project(&mut self, id: &ProjectId) -> Result<()>;
     /// Sets or removes the name.
     fn name_project(&mut self, id: &ProjectId, name: Option<&str>, now: i64) -> Result<()>;
     /// Updates the time of last use; it never decreases.

@@ -4,7 +4,7 @@ use polytree_protocol::{
     events::{EventPayload, SessionInfo},
     id::{MessageId, SessionId},
     message::MessageWithParts,
-    permission::PermissionOutcome,
+    permission::{PermissionOutcome, Rule},
     sandbox::Mode,
     session::Session,
     todo::Todo,
@@ -48,6 +48,18 @@ pub(super) fn created_before(rows: &dyn Rows, id: &SessionId, digest: &str) -> R
     }))
 }
 
+/// The root of a session's tree.
+pub(super) fn root(rows: &dyn Rows, id: SessionId) -> Result<Option<Session>, Error> {
+    let mut current = id;
+    while let Some(session) = rows.session(&current)? {
+        match session.parent_id {
+            Some(parent) => current = parent,
+            None => return Ok(Some(session)),
+        }
+    }
+    Ok(None)
+}
+
 impl Store {
     /// Stores a new session. `chosen`: the client chose its id, and a repeated call with the same digest returns the
     /// existing session.
@@ -56,10 +68,10 @@ impl Store {
             if chosen && let Some(created) = created_before(transaction.rows, &session.id, &digest)? {
                 return Ok(created);
             }
-            if let Some(parent) = &session.parent_id
-                && transaction.rows.session(parent)?.is_none()
-            {
-                return Ok(Created::NoParent);
+            let mut session = session;
+            if let Some(parent) = &session.parent_id {
+                let Some(parent) = transaction.rows.session(parent)? else { return Ok(Created::NoParent) };
+                session.hidden |= parent.hidden;
             }
             transaction.rows.insert_session(&session, &place, &digest)?;
             transaction.emit(&Scope::of(&session), &EventPayload::SessionCreated(SessionInfo { info: session.clone() }))?;
@@ -102,15 +114,20 @@ impl Store {
 
     /// The mode of the root of this session's tree, if one was set.
     pub async fn root_mode(&self, id: SessionId) -> Result<Option<Mode>, Error> {
+        self.read(move |rows| Ok(root(rows, id)?.and_then(|root| root.mode))).await
+    }
+
+    /// The rules of a session: those of its root first, its own last.
+    pub async fn session_rules(&self, id: SessionId) -> Result<Vec<Rule>, Error> {
         self.read(move |rows| {
-            let mut current = id;
-            while let Some(session) = rows.session(&current)? {
-                match session.parent_id {
-                    Some(parent) => current = parent,
-                    None => return Ok(session.mode),
-                }
+            let mut all = Vec::new();
+            let mut next = Some(id);
+            while let Some(id) = next.take() {
+                let Some(session) = rows.session(&id)? else { break };
+                all.splice(0..0, session.permission);
+                next = session.parent_id;
             }
-            Ok(None)
+            Ok(all)
         })
         .await
     }

@@ -4,10 +4,10 @@ use polytree_protocol::{
     events::{EventPayload, PartDelta, SessionErrorInfo, SessionStatusInfo},
     message::{Message, MessageError, Tokens},
     part::Part,
-    permission::PermissionOutcome,
+    permission::{PermissionOutcome, Rule},
     provider::ModelRef,
     sandbox::Mode,
-    session::{SessionRevert, SessionStatus},
+    session::{SessionChoice, SessionRevert, SessionStatus},
     todo::Todo,
 };
 
@@ -47,10 +47,20 @@ pub struct SessionChange {
     pub mode: Option<Mode>,
     /// The agent and the model of its last prompt.
     pub chosen: Option<(String, ModelRef)>,
+    /// The agent of its next prompts.
+    pub agent: Option<String>,
+    /// What was chosen for its next prompts.
+    pub choice: Option<SessionChoice>,
+    /// The branch of its checkout.
+    pub branch: Option<Option<String>>,
+    /// Its rules.
+    pub permission: Option<Vec<Rule>>,
     /// Sets or clears the undo that can still be taken back.
     pub revert: Option<Revert>,
     /// The cost and tokens of a model request, to add.
     pub used: Option<(f64, Tokens)>,
+    /// The model of that request; `None`: that of the session's last prompt.
+    pub used_by: Option<ModelRef>,
     /// Whether its directory is missing, as the caller has checked. Emitted, not stored.
     pub missing: bool,
 }

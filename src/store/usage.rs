@@ -1,6 +1,8 @@
 //! The cost of model requests. Sums are exact: amounts are counted in units of 10⁻¹² dollars, and only the result is a
 //! floating-point number. Pure.
 
+mod totals;
+
 use polytree_protocol::{
     message::Tokens,
     provider::{LongContextCost, ModelCost},

@@ -27,6 +27,8 @@ pub(crate) mod todo;
 pub(crate) mod write;
 
 #[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
 pub(crate) mod test_host;
 
 use std::sync::Arc;

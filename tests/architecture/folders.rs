@@ -156,9 +156,10 @@ fn colons(tokens: &[&Token], at: usize) -> bool {
     tokens.get(at).is_some_and(|token| token.text == ":") && tokens.get(at + 1).is_some_and(|token| token.text == ":")
 }
 
-/// `["session", "turn"]` for `src/session/turn.rs` and for `src/session/turn/mod.rs`.
+/// `["session", "turn"]` for `src/session/turn.rs` and for `src/session/turn/mod.rs`; likewise in `protocol/src`.
 fn module_of(path: &str) -> Path {
-    let inside = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
+    let inside = path.strip_prefix("protocol/").unwrap_or(path);
+    let inside = inside.strip_prefix("src/").unwrap_or(inside).trim_end_matches(".rs");
     let inside = inside.strip_suffix("/mod").unwrap_or(inside);
     if inside == "lib" { Path::new() } else { inside.split('/').map(str::to_owned).collect() }
 }
@@ -239,12 +240,17 @@ fn circles(arrows: &Arrows) -> Vec<BTreeSet<&str>> {
     groups.into_iter().filter(|group| group.len() > 1).collect()
 }
 
+/// Whether a file is a module of the library whose sources are in a folder. The programs of a crate have roots of their own.
+fn is_module_of(source: &Source, root: &str) -> bool {
+    source.path.strip_prefix(root).is_some_and(|inside| !source.test && inside != "main.rs" && !inside.starts_with("bin/"))
+}
+
 #[test]
 fn imports_go_one_way_within_a_folder() {
-    let is_product = |source: &&Source| source.path.starts_with("src/") && !source.test && source.path != "src/main.rs";
+    let of_crate = |root| Modules::new(sources().values().filter(move |source| is_module_of(source, root))).arrows();
     let mut problems = Vec::new();
     let mut broken = BTreeSet::new();
-    for (folder, arrows) in Modules::new(sources().values().filter(is_product)).arrows() {
+    for (folder, arrows) in of_crate("src/").into_iter().chain(of_crate("protocol/src/")) {
         for circle in circles(&arrows) {
             broken.insert(folder.trim_end_matches('/').to_owned());
             let within = arrows.iter().filter(|((from, to), _)| circle.contains(from.as_str()) && circle.contains(to.as_str()));

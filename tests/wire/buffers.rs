@@ -275,3 +275,118 @@ async fn a_daemon_that_dies_takes_no_wrong_text_into_the_next() {
     let messages = editor.call("session.messages", json!({ "sessionID": session })).await.to_string();
     assert!(messages.contains("1: unsaved") && !messages.contains("2: two") && messages.contains("Edited a.txt at line 1."), "{messages}");
 }
+
+#[tokio::test]
+async fn a_file_is_shown_by_the_editors_of_its_worktree() {
+    let fixture = Fixture::new().await;
+    let mut asking = Client::relay(&fixture, &[]);
+    assert_eq!(asking.call("editor.open", json!({ "path": "a.txt" })).await, false, "there is no editor");
+    let mut editor = Client::connect(&fixture).await;
+    let introduced = json!({ "clientInfo": { "name": "editor" }, "capabilities": { "open": true, "edits": true } });
+    editor.call("server.initialize", introduced).await;
+    let range = json!({ "start": { "line": 1, "character": 0 }, "end": { "line": 1, "character": 3 } });
+    assert_eq!(asking.call("editor.open", json!({ "path": "a.txt", "range": range })).await, true);
+    let told = editor.event_of("editor.open").await;
+    assert_eq!(told["properties"], json!({ "path": fixture.path("repo/a.txt"), "range": range }));
+    assert_eq!(told["cursor"], 0, "it is not in the log");
+    let session = asking.session().await;
+    assert_eq!(asking.call("editor.open", json!({ "path": fixture.path("repo/a.txt"), "sessionID": session })).await, true);
+    editor.event_of("editor.open").await;
+    let shown = asking.call("server.diagnose", json!({})).await["clients"].to_string();
+    assert!(shown.contains(r#""open":true"#) && shown.contains(r#""edits":true"#), "{shown}");
+    // An editor of another worktree is not disturbed.
+    std::fs::create_dir(fixture.path("elsewhere")).unwrap();
+    editor.call("server.initialize", json!({ "directory": fixture.path("elsewhere") })).await;
+    assert_eq!(asking.call("editor.open", json!({ "path": "a.txt" })).await, false);
+    let backwards = json!({ "start": { "line": 2, "character": 0 }, "end": { "line": 1, "character": 0 } });
+    for (params, kind) in [
+        (json!({ "path": "none.txt" }), "not_found"),
+        (json!({ "path": "/etc/passwd" }), "denied"),
+        (json!({ "path": "../../etc/passwd" }), "denied"),
+        (json!({ "path": "a\u{0}b" }), "invalid_params"),
+        (json!({ "path": 1 }), "invalid_params"),
+        (json!({ "path": "a.txt", "range": backwards }), "invalid_params"),
+        (json!({ "path": "a.txt", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV" }), "not_found"),
+    ] {
+        assert_eq!(asking.refused("editor.open", params.clone()).await["data"]["kind"], kind, "{params}");
+    }
+    for capabilities in [json!({ "open": 1 }), json!({ "fly": true }), json!([])] {
+        let error = asking.refused("server.initialize", json!({ "capabilities": capabilities })).await;
+        assert_eq!(error["code"], -32602, "{capabilities}");
+    }
+}
+
+fn diagnostic(line: u32, severity: u8, message: &str) -> Value {
+    let at = json!({ "line": line, "character": 4 });
+    json!({ "range": { "start": at, "end": at }, "severity": severity, "code": 308, "source": "rustc", "message": message, "tags": [1] })
+}
+
+#[tokio::test]
+async fn diagnostics_of_the_new_text_are_in_the_result_of_an_edit() {
+    let fixture = Fixture::new().await;
+    let mut over = settings(&json!({}));
+    over["diagnostics"] = json!({ "wait": 60_000 });
+    fixture.settings(&over);
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let text = "one\ntwo\nthree\n";
+    client.call("buffer.open", json!({ "path": "a.txt", "version": 1, "text": text })).await;
+    client.call("diagnostics.set", json!({ "path": "a.txt", "version": 1, "items": [diagnostic(0, 2, "old")] })).await;
+    // They are part of a prompt to which the file is attached.
+    let parts = json!([{ "type": "text", "text": "x" }, { "type": "file", "mime": "text/plain", "url": format!("file://{}", fixture.path("repo/a.txt").display()) }]);
+    fixture.models.push(Answer::openai_text("done"));
+    client.call("session.prompt", json!({ "sessionID": session, "parts": parts })).await;
+    let asked =
+        fixture.models.requests().into_iter().rfind(|request| request.body["model"] == "main").unwrap().body["messages"].to_string();
+    assert!(asked.contains("WARNING [1:5] old (rustc 308)"), "{asked}");
+
+    fixture.models.push(Answer::openai_calls(&[("call", "edit", edit("a.txt", "two", "zwei").1)]));
+    fixture.models.push(Answer::openai_text("done"));
+    let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "go" })).await;
+    let told = client.event_of("buffer.edit").await["properties"].clone();
+    client.call("buffer.reply", json!({ "editID": told["editID"], "applied": true, "version": 2, "saved": true })).await;
+    // Of an older text, which does not count.
+    client.call("diagnostics.set", json!({ "path": "a.txt", "version": 1, "items": [] })).await;
+    client.call("diagnostics.set", json!({ "path": "a.txt", "version": 2, "items": [diagnostic(1, 1, "mismatched types")] })).await;
+    turn.result().await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await.to_string();
+    assert!(messages.contains("Diagnostics of the new text:\\nERROR [2:5] mismatched types (rustc 308)"), "{messages}");
+
+    // Without an answer in time they are unknown, never none.
+    over["diagnostics"] = json!({ "wait": 1 });
+    fixture.settings(&over);
+    fixture.models.push(Answer::openai_calls(&[("call", "edit", edit("a.txt", "zwei", "two").1)]));
+    fixture.models.push(Answer::openai_text("done"));
+    let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "go" })).await;
+    let told = client.event_of("buffer.edit").await["properties"].clone();
+    client.call("buffer.reply", json!({ "editID": told["editID"], "applied": true, "version": 3, "saved": true })).await;
+    turn.result().await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await.to_string();
+    assert!(messages.contains("Diagnostics of the new text: unknown"), "{messages}");
+}
+
+#[tokio::test]
+async fn diagnostics_are_checked_and_bounded() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    client.call("buffer.open", json!({ "path": "a.txt", "version": 1, "text": "x" })).await;
+    let set = |items: Value| json!({ "path": "a.txt", "version": 1, "items": items });
+    client.call("diagnostics.set", set(json!([diagnostic(0, 1, &"x".repeat(100_000))]))).await;
+    for (params, kind) in [
+        (set(json!(vec![diagnostic(0, 1, "x"); 1001])), "invalid_params"),
+        (set(json!([diagnostic(0, 5, "x")])), "invalid_params"),
+        (set(json!([{ "message": "x" }])), "invalid_params"),
+        (set(json!("x")), "invalid_params"),
+        (json!({ "path": "a.txt", "items": [] }), "invalid_params"),
+        (json!({ "path": "b.txt", "version": 1, "items": [] }), "not_found"),
+    ] {
+        assert_eq!(
+            client.refused("diagnostics.set", params.clone()).await["data"]["kind"],
+            kind,
+            "{}",
+            &params.to_string()[..100.min(params.to_string().len())]
+        );
+    }
+    fixture.settings(&json!({ "diagnostics": { "wait": 60_001 } }));
+    assert_eq!(client.refused("config.get", json!({})).await["data"]["kind"], "config");
+}

@@ -209,3 +209,25 @@ async fn a_prompt_that_was_cancelled_in_the_queue_is_told_and_sent_again() {
     let sent = fixture.models.requests().into_iter().rev().find(|request| request.body["model"] == "main").unwrap().body.to_string();
     assert!(sent.contains("second"), "{sent}");
 }
+
+#[tokio::test]
+async fn the_contract_is_printed_by_the_installed_program() {
+    let fixture = Fixture::new().await;
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (arguments, file) in [
+        (&["schema"][..], "openrpc.json"),
+        (&["schema", "openrpc"], "openrpc.json"),
+        (&["schema", "types"], "schema.json"),
+        (&["schema", "config"], "config.json"),
+    ] {
+        let (code, out, err) = polytree(&fixture, arguments).await;
+        let expected = std::fs::read_to_string(repository.join("schema").join(file)).unwrap();
+        assert!(code == 0 && out == expected, "{arguments:?}: {err}");
+    }
+    assert!(!fixture.path("data/polytree.db").exists(), "no daemon is needed");
+    let mut client = Client::start(&fixture);
+    let document = client.call("rpc.discover", json!({})).await;
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(repository.join("schema/openrpc.json")).unwrap()).unwrap();
+    assert!(document == expected, "the running daemon tells the same");
+    assert_eq!(client.refused("rpc.discover", json!({ "version": 1 })).await["code"], -32602);
+}

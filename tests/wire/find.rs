@@ -135,3 +135,28 @@ async fn a_large_checkout_is_told_in_few_events() {
     let found = client.call("file.find", json!({ "query": "file2999", "limit": 1 })).await;
     assert_eq!(found, json!(["generated/part29/file2999.rs"]));
 }
+
+#[tokio::test]
+async fn matches_have_their_places() {
+    let fixture = Fixture::new().await;
+    write(&fixture, "repo/src/😀/lexer.rs", "");
+    let mut client = Client::start(&fixture);
+    // The face has two UTF-16 code units.
+    let expected = json!([{ "path": "src/😀/lexer.rs", "positions": [7, 8, 9, 13, 14] }]);
+    assert_eq!(client.call("file.match", json!({ "query": "lex rs$" })).await, expected);
+    let session = client.call("session.create", json!({ "directory": fixture.path("repo/src") })).await["id"].clone();
+    let below = client.call("file.match", json!({ "query": "'LEX | ^😀", "sessionID": session, "type": "file", "limit": 1 })).await;
+    assert_eq!(below[0]["path"], "😀/lexer.rs");
+    assert_eq!(client.call("file.match", json!({ "query": "", "limit": 1 })).await[0]["positions"], json!([]));
+    for params in [
+        json!({ "query": "x", "limit": 0 }),
+        json!({ "query": "x", "limit": 1001 }),
+        json!({ "query": "x".repeat(1001) }),
+        json!({ "query": ["x"] }),
+        json!({}),
+    ] {
+        assert_eq!(client.refused("file.match", params.clone()).await["code"], -32602, "{params}");
+    }
+    let other = json!({ "query": "x", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV" });
+    assert_eq!(client.refused("file.match", other).await["data"]["kind"], "not_found");
+}

@@ -12,13 +12,16 @@ mod support {
 }
 
 mod abort;
+mod arguments;
 mod attachments;
 mod buffers;
 mod calls;
+mod changes;
 mod command_line;
 mod conversation;
 mod copies;
 mod crash;
+mod defaults;
 mod diagnose;
 mod doctor;
 mod events;

@@ -170,3 +170,141 @@ async fn a_project_has_no_say_until_it_is_trusted() {
     let _turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "3" })).await;
     asked(&client).await;
 }
+
+/// Submits a prompt whose answer calls bash, and returns the question.
+async fn question(fixture: &Fixture, client: &mut Client, session: &str, command: &str) -> Value {
+    fixture.models.push(bash(command));
+    fixture.models.push(Answer::openai_text("done"));
+    client.call("session.submit", json!({ "sessionID": session, "parts": command })).await;
+    asked(client).await
+}
+
+/// Prompts, without a question.
+async fn unasked(fixture: &Fixture, client: &mut Client, session: &str, command: &str) {
+    fixture.models.push(bash(command));
+    fixture.models.push(Answer::openai_text("not asked"));
+    assert_eq!(text(&client.prompt(session, command).await), "not asked", "{command}");
+}
+
+#[tokio::test]
+async fn a_grant_may_hold_in_the_session_alone() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let child = client.call("session.create", json!({ "parentID": session })).await["id"].as_str().unwrap().to_owned();
+    client.subscribe(json!({ "types": ["permission.asked", "permission.replied", "session.idle"] })).await;
+    let first = question(&fixture, &mut client, &session, "git status --short").await;
+    assert_eq!(first["always"], json!(["git status *"]));
+    // The child's question is answered too, that of another session is not.
+    let second = question(&fixture, &mut client, &child, "git status --long").await;
+    let other = client.session().await;
+    let third = question(&fixture, &mut client, &other, "git status -b").await;
+    let reply = json!({ "sessionID": session, "permissionID": first["id"], "response": "always", "scope": "session" });
+    client.call("permission.reply", reply).await;
+    for id in [&first["id"], &second["id"]] {
+        assert_eq!(client.event_of("permission.replied").await["properties"]["permissionID"], *id);
+    }
+    let open = client.call("permission.list", json!({})).await;
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["id"]), (1, &third["id"]));
+    client.event(|event| event["type"] == "session.idle" && event["sessionID"] == *session).await;
+    unasked(&fixture, &mut client, &session, "git status -z").await;
+
+    let grants = client.call("permission.grants", json!({})).await;
+    assert_eq!((&grants[0]["sessionID"], &grants[0]["pattern"]), (&json!(session), &json!("git status *")));
+    assert_eq!(client.call("permission.grants", json!({ "sessionID": child })).await, grants);
+    assert_eq!(client.call("permission.grants", json!({ "sessionID": other })).await, json!([]));
+    assert_eq!(client.call("permission.revoke", json!({ "id": grants[0]["id"] })).await, true);
+    assert_eq!(client.call("permission.grants", json!({})).await, json!([]));
+    question(&fixture, &mut client, &session, "git status -uno").await;
+}
+
+#[tokio::test]
+async fn a_grant_may_be_narrower_than_what_was_offered() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    let first = question(&fixture, &mut client, &session, "git status --short").await;
+    let reply = |fields: Value| {
+        let mut params = json!({ "sessionID": session, "permissionID": first["id"], "response": "always" });
+        params.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        params
+    };
+    for (fields, expected) in [
+        (json!({ "always": ["rm *"] }), "does not cover"),
+        (json!({ "always": ["*"] }), "does not cover"),
+        (json!({ "always": ["git status *", "git*"] }), "does not cover"),
+        (json!({ "always": [] }), "at least one"),
+        (json!({ "always": "git status *" }), "always"),
+        (json!({ "always": vec!["git status *"; 1001] }), "at most 1000"),
+        (json!({ "always": ["x".repeat(70_000)] }), "limit"),
+        (json!({ "response": "once", "always": ["git status *"] }), "belongs to the response"),
+        (json!({ "response": "reject", "scope": "session" }), "belongs to the response"),
+        (json!({ "scope": "everywhere" }), "everywhere"),
+    ] {
+        let error = client.refused("permission.reply", reply(fields.clone())).await;
+        assert_eq!(error["code"], -32602, "{fields}");
+        assert!(error["message"].as_str().unwrap().contains(expected), "{fields}: {error}");
+    }
+    let stranger = client.session().await;
+    let foreign = json!({ "sessionID": stranger, "permissionID": first["id"], "response": "always", "scope": "session" });
+    assert_eq!(client.refused("permission.reply", foreign).await["data"]["kind"], "not_found");
+    client.call("permission.reply", reply(json!({ "always": ["git status --short *"] }))).await;
+    client.event_of("session.idle").await;
+    assert_eq!(client.call("permission.grants", json!({})).await[0]["pattern"], "git status --short *");
+    unasked(&fixture, &mut client, &session, "git status --short").await;
+    question(&fixture, &mut client, &session, "git status --long").await;
+}
+
+#[tokio::test]
+async fn rules_of_a_session_hold_in_it_and_its_children() {
+    let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "permission": { "bash": { "touch denied": "deny" } } }));
+    let mut client = Client::start(&fixture);
+    let rule = |pattern: &str, action: &str| json!({ "permission": "bash", "pattern": pattern, "action": action });
+    let rules = json!([rule("touch *", "allow"), rule("touch no", "deny")]);
+    let created = client.call("session.create", json!({ "permission": rules })).await;
+    assert_eq!(created["permission"], rules);
+    let session = created["id"].as_str().unwrap().to_owned();
+    let child = client.call("session.create", json!({ "parentID": session })).await["id"].as_str().unwrap().to_owned();
+    for session in [&session, &child] {
+        unasked(&fixture, &mut client, session, "touch yes").await;
+        for denied in ["touch no", "touch denied"] {
+            unasked(&fixture, &mut client, session, denied).await;
+        }
+    }
+    assert!(fixture.path("repo/yes").exists() && !fixture.path("repo/no").exists() && !fixture.path("repo/denied").exists());
+    // A mode lifts no deny.
+    client.call("session.update", json!({ "sessionID": session, "mode": "all" })).await;
+    unasked(&fixture, &mut client, &session, "touch no").await;
+    assert!(!fixture.path("repo/no").exists());
+    // They change with the next call, also of a turn that runs.
+    client.call("session.update", json!({ "sessionID": session, "mode": "ask", "permission": [] })).await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    let first = question(&fixture, &mut client, &session, "touch a").await;
+    client.call("session.update", json!({ "sessionID": session, "permission": [rule("touch b", "allow")] })).await;
+    client.call("permission.reply", json!({ "sessionID": session, "permissionID": first["id"], "response": "once" })).await;
+    client.event_of("session.idle").await;
+    unasked(&fixture, &mut client, &session, "touch b").await;
+    // A file grants nothing, and its denies stay.
+    client.call("session.update", json!({ "sessionID": session, "permission": rules })).await;
+    let export = client.call("session.export", json!({ "sessionID": session })).await;
+    let copy = client.call("session.import", json!({ "session": export })).await;
+    assert_eq!(copy["permission"], json!([rule("touch no", "deny")]));
+    for (rules, expected) in [
+        (json!([{ "permission": "bsh", "pattern": "*", "action": "deny" }]), "bsh"),
+        (json!([{ "permission": "bash", "pattern": "*", "action": "never" }]), "never"),
+        (json!([{ "permission": "bash", "pattern": "*" }]), "action"),
+        (json!({ "bash": "deny" }), "array"),
+        (json!(vec![rule("x", "deny"); 501]), "at most 500"),
+        (json!([rule(&"x".repeat(5000), "deny")]), "limit"),
+        (json!([{ "permission": "bash", "pattern": "*", "action": "deny", "reason": "x" }]), "reason"),
+    ] {
+        for (method, params) in
+            [("session.create", json!({ "permission": rules })), ("session.update", json!({ "sessionID": session, "permission": rules }))]
+        {
+            let error = client.refused(method, params).await;
+            assert!(error["code"] == -32602 && error["message"].as_str().unwrap().contains(expected), "{method} {expected}: {error}");
+        }
+    }
+}

@@ -134,3 +134,78 @@ async fn titles_and_names_are_one_short_line_whoever_gives_them() {
     let blank = client.call("session.create", json!({ "title": "\u{1b}\n" })).await;
     assert!(blank["title"].as_str().unwrap().starts_with("New session - "), "{blank}");
 }
+
+#[tokio::test]
+async fn lists_hold_what_was_asked_for() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let root = client.session().await;
+    let child = client.call("session.create", json!({ "parentID": root })).await["id"].as_str().unwrap().to_owned();
+    let old = client.session().await;
+    client.call("session.update", json!({ "sessionID": old, "archived": true })).await;
+    fixture.models.push(Answer::openai_text("The lexer reads ÄPFEL."));
+    client.prompt(&child, "what about the Parser?").await;
+    let listed = async |client: &mut Client, filter: Value| -> Vec<String> {
+        let list = client.call("session.list", filter).await;
+        list.as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&mut client, json!({ "roots": true })).await, [old.clone(), root.clone()]);
+    assert_eq!(listed(&mut client, json!({ "archived": true })).await, [old.clone()]);
+    assert_eq!(listed(&mut client, json!({ "archived": false })).await, [child.clone(), root.clone()]);
+    for (text, found) in [("parser", true), ("äpfel", true), ("lexer reads", true), ("compiler", false)] {
+        let expected = if found { vec![child.clone()] } else { vec![] };
+        assert_eq!(listed(&mut client, json!({ "text": text })).await, expected, "{text}");
+    }
+    assert_eq!(listed(&mut client, json!({ "text": "parser", "roots": true })).await, Vec::<String>::new());
+    for params in [json!({ "text": "x" }), json!({ "text": "x".repeat(501) }), json!({ "roots": "yes" }), json!({ "archived": 1 })] {
+        assert_eq!(client.refused("session.list", params.clone()).await["code"], -32602, "{params}");
+    }
+}
+
+#[tokio::test]
+async fn a_hidden_session_is_seen_only_by_those_who_name_it() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let before = client.call("event.list", json!({ "since": 0 })).await["cursor"].clone();
+    let all = client.subscribe(json!({})).await;
+    let hidden = client.call("session.create", json!({ "hidden": true })).await;
+    assert_eq!(hidden["hidden"], true);
+    let hidden = hidden["id"].as_str().unwrap().to_owned();
+    let child = client.call("session.create", json!({ "parentID": hidden })).await;
+    assert_eq!(child["hidden"], true, "as its parent is");
+    fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": "touch made", "description": "x" }))]));
+    client.call("session.submit", json!({ "sessionID": hidden, "parts": "x" })).await;
+    client.subscribe(json!({ "sessionID": hidden, "since": before })).await;
+    let asked = client.event_of("permission.asked").await["properties"].clone();
+    fixture.models.push(Answer::openai_text("done"));
+    client.call("permission.reply", json!({ "sessionID": hidden, "permissionID": asked["id"], "response": "once" })).await;
+    client.event_of("session.idle").await;
+    assert_eq!(client.call("event.unsubscribe", json!({ "subscription": all })).await, true);
+    client.call("session.delete", json!({ "sessionID": hidden })).await;
+    client.event_of("session.deleted").await;
+    let visible = client.session().await;
+    let told = client.call("event.list", json!({ "since": before })).await["events"].clone();
+    let sessions: Vec<&Value> = told.as_array().unwrap().iter().map(|event| &event["sessionID"]).collect();
+    assert_eq!(sessions, [&json!(visible)], "nobody is told of a hidden session who has not named it");
+    let list = client.call("session.list", json!({ "scope": "all" })).await;
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"]), (1, &json!(visible)));
+    assert_eq!(client.refused("session.create", json!({ "hidden": "yes" })).await["code"], -32602);
+}
+
+#[tokio::test]
+async fn a_session_names_the_branch_of_its_last_prompt() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.call("session.create", json!({})).await;
+    assert_eq!(session["branch"], "main");
+    let session = session["id"].as_str().unwrap().to_owned();
+    client.subscribe(json!({ "types": ["session.updated"] })).await;
+    fixture.git("repo", &["checkout", "-q", "-b", "work/one"]);
+    fixture.models.push(Answer::openai_text("hi"));
+    client.prompt(&session, "x").await;
+    client.event(|event| event["properties"]["info"]["branch"] == "work/one").await;
+    fixture.git("repo", &["checkout", "-q", "--detach"]);
+    fixture.models.push(Answer::openai_text("hi"));
+    client.prompt(&session, "y").await;
+    assert!(client.call("session.get", json!({ "sessionID": session })).await.get("branch").is_none());
+}

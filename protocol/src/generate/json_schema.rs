@@ -11,7 +11,7 @@ use schemars::{
 use serde_json::{Map, Value, json};
 
 use super::long_text::{LONG, event_properties};
-use crate::{PROTOCOL_VERSION, config::Config, errors::ErrorData, events::EVENTS, methods::METHODS};
+use crate::{PROTOCOL_VERSION, config::Config, errors::ErrorData, events::EVENTS, methods::METHODS, tools::TOOLS};
 
 /// `schema.json`: every type of the contract by name.
 pub fn contract() -> Value {
@@ -60,6 +60,10 @@ pub fn visit_contract(generator: &mut SchemaGenerator) {
             })
         })
         .collect();
+    for tool in TOOLS {
+        (tool.input)(generator);
+        (tool.metadata)(generator);
+    }
     generator.subschema_for::<ErrorData>();
     let payload = json!({ "description": "`type` and `properties` of an event, for each row of the event table.", "oneOf": events });
     generator.definitions_mut().insert("EventPayload".to_owned(), payload);
@@ -87,7 +91,7 @@ fn described(mut schema: Schema, description: &str) -> Schema {
     schema
 }
 
-const RUST_NUMBERS: &[&str] = &["double", "int64", "uint", "uint16", "uint32", "uint64"];
+const RUST_NUMBERS: &[&str] = &["double", "int32", "int64", "uint", "uint8", "uint16", "uint32", "uint64"];
 
 /// Makes schemas shorter and easier to read, without changing what they accept.
 #[derive(Clone)]

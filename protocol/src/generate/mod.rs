@@ -21,6 +21,12 @@ pub struct Document {
     pub text: String,
 }
 
+/// The OpenRPC document: what `rpc.discover` returns.
+#[must_use]
+pub fn openrpc() -> Value {
+    openrpc::document()
+}
+
 /// All generated files.
 #[must_use]
 pub fn documents() -> Vec<Document> {

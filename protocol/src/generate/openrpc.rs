@@ -14,6 +14,7 @@ use crate::{
     events::EVENTS,
     method::{Kind, MethodSpec},
     methods::METHODS,
+    tools::TOOLS,
 };
 
 const DEFINITIONS: &str = "/components/schemas";
@@ -31,6 +32,10 @@ pub fn document() -> Value {
             let properties = event_properties(event, &mut generator);
             json!({ "type": event.name, "summary": event.summary, "logged": event.logged, "properties": properties })
         })
+        .collect();
+    let tools: Vec<Value> = TOOLS
+        .iter()
+        .map(|tool| json!({ "name": tool.name, "input": (tool.input)(&mut generator), "metadata": (tool.metadata)(&mut generator) }))
         .collect();
     let errors: Vec<Value> = ErrorKind::ALL
         .iter()
@@ -50,6 +55,7 @@ pub fn document() -> Value {
             "schemas": sorted_definitions(&mut generator),
         },
         "x-events": events,
+        "x-tools": tools,
         "x-errors": errors,
     })
 }

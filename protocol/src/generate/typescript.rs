@@ -15,6 +15,12 @@ pub fn declarations(openrpc: &Value) -> String {
     }
     text.push_str("\n/** An event whose `properties` are told by its `type`. */\n");
     text.push_str("export type AnyEvent = Omit<Event, 'type' | 'properties'> & EventPayload\n");
+    text.push_str("\n/** Arguments of each built-in tool, and the `metadata` of its results. */\nexport interface Tools {\n");
+    for tool in openrpc["x-tools"].as_array().into_iter().flatten() {
+        let (input, metadata) = (typed(&Shape::of(&tool["input"]), "  "), typed(&Shape::of(&tool["metadata"]), "  "));
+        let _ = writeln!(text, "  {}: {{ input: {input}; metadata: {metadata} }}", tool["name"].as_str().unwrap_or_default());
+    }
+    text.push_str("}\n");
     text.push_str("\n/** Params and result of each method. */\nexport interface Methods {\n");
     for method in openrpc["methods"].as_array().into_iter().flatten() {
         comment(method["summary"].as_str().unwrap_or_default(), "  ", &mut text);

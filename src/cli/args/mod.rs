@@ -1,5 +1,6 @@
 //! The commands and options of the command line.
 
+mod export;
 mod recording;
 mod revert;
 mod serve;
@@ -20,6 +21,7 @@ use polytree_protocol::{
 };
 
 pub use self::{
+    export::{ExportFormat, SchemaArgs, SessionsExportArgs, SessionsImportArgs},
     recording::RecordingArgs,
     revert::{SessionsRevertArgs, SessionsUnrevertArgs},
     serve::{ServeArgs, StdioArgs, StopArgs},
@@ -51,6 +53,7 @@ const HELP: &str = "\
   serve        Run the daemon in the foreground
   stop         Stop the daemon
   stdio        Speak JSON-RPC on the standard input and output
+  schema       Print the protocol or the settings as JSON Schema
 
 \u{1b}[1mOptions:\u{1b}[0m
 {options}
@@ -134,6 +137,10 @@ pub enum Command {
     Stop(StopArgs),
     /// Speak JSON-RPC on the standard input and output
     Stdio(StdioArgs),
+    /// Print the protocol or the settings as JSON Schema
+    ///
+    /// Needs no daemon. `rpc.discover` returns the OpenRPC document of a running one.
+    Schema(SchemaArgs),
     /// Report the state of the daemon, and what to do about problems
     ///
     /// Starts no daemon: if none runs, it checks the directories, the store, the settings and the programs. The exit code is 1
@@ -306,42 +313,6 @@ pub struct SessionsForkArgs {
     /// Copy only the messages before this one
     #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse)]
     pub before: Option<MessageId>,
-}
-
-/// Arguments of `sessions export`.
-#[derive(Debug, clap::Args)]
-pub struct SessionsExportArgs {
-    /// The session
-    #[arg(value_name = "ID", value_parser = SessionId::parse)]
-    pub session: SessionId,
-    /// The format; default: as the name of the output file says, else JSON, which can be imported
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub format: Option<ExportFormat>,
-    /// Write to this file instead of the standard output; only you can read it
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Replace the file if it exists
-    #[arg(long, requires = "output")]
-    pub force: bool,
-}
-
-/// How a conversation is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ExportFormat {
-    /// Everything, for `sessions import`
-    Json,
-    /// For people and other programs
-    Markdown,
-    /// A page that needs nothing else
-    Html,
-}
-
-/// Arguments of `sessions import`.
-#[derive(Debug, clap::Args)]
-pub struct SessionsImportArgs {
-    /// The file; `-` reads the standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
 }
 
 /// Arguments of `sessions delete`.

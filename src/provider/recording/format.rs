@@ -118,6 +118,10 @@ impl Sanitizer {
         let spoken: String = deltas.iter().filter_map(|(_, delta)| said(delta)).collect();
         let joins = self.has_secret(&spoken);
         for (time, delta) in deltas {
+            // The complete call has all of its arguments, and a key could be split over the pieces.
+            if matches!(delta, Delta::ToolCallArguments { .. }) {
+                continue;
+            }
             match (clean.last_mut(), delta) {
                 (Some((_, Delta::Text(before))), Delta::Text(text)) | (Some((_, Delta::Reasoning(before))), Delta::Reasoning(text))
                     if joins =>

@@ -66,7 +66,8 @@ impl Turn {
         });
         let mut unit = self.unit().part(finish).message(Message::Assistant(answer));
         if tokens != Tokens::default() {
-            unit = unit.session(SessionChange { used: Some((cost, tokens)), ..SessionChange::default() });
+            let used_by = Some(self.model.reference.clone());
+            unit = unit.session(SessionChange { used: Some((cost, tokens)), used_by, ..SessionChange::default() });
         }
         if let Some(error) = error.filter(|_| tell_error) {
             unit = unit.error(error);

@@ -67,7 +67,8 @@ async fn prepare(
     let model = workspace.models.resolve(&user.model)?;
     let (scope, shared, progress) = (Scope::of(&session), Arc::clone(shared), Arc::clone(progress));
     let (guests, steering, tasks) = (Vec::new(), Arc::clone(&start.steering), tasks.clone());
-    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, steering, guests, tasks, progress };
+    let session_rules = std::sync::Mutex::new(shared.store.session_rules(session.id.clone()).await?);
+    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, steering, guests, tasks, progress, session_rules };
     turn.guests = guests::join(&turn)?;
     Ok(turn)
 }

@@ -1,6 +1,6 @@
 //! What all steps of a turn share, and the guests that take part in them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use polytree_protocol::{
@@ -80,6 +80,8 @@ pub(in crate::session) struct Turn {
     pub tasks: Tasks,
     /// What the turn is doing, for diagnosis.
     pub progress: Arc<Progress>,
+    /// The rules of the session when they were last read. Held for a copy.
+    pub session_rules: Mutex<Vec<Rule>>,
 }
 
 /// One step: its answer, and what the model did in it.
@@ -139,6 +141,14 @@ impl Turn {
         Ok(chosen.unwrap_or(self.workspace.mode))
     }
 
+    /// Reads the rules of the session again: they count from the next tool call on.
+    pub async fn read_rules(&self) -> Result<(), ToolError> {
+        let rules = self.shared.store.session_rules(self.session.id.clone()).await;
+        let rules = rules.map_err(|error| ToolError::failed(error.to_string()))?;
+        *self.session_rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
+    }
+
     /// The rules in force, the grants of "always" last.
     pub fn rules(&self, grants: &[Rule]) -> Rules {
         let home = paths::home().map(|home| home.to_string());
@@ -149,6 +159,7 @@ impl Turn {
             .with(Origin::UserAgent, own)
             .with(Origin::Project, &self.workspace.project_rules)
             .with(Origin::Agent, &self.agent.permission)
+            .with(Origin::Session, &self.session_rules.lock().unwrap_or_else(PoisonError::into_inner))
             .with(Origin::Grants, grants)
     }
 

@@ -100,8 +100,9 @@ async fn store(turn: &Turn, title: Option<String>, model: &ResolvedModel, tokens
     if title.is_none() && used.is_none() {
         return;
     }
+    let used_by = Some(model.reference.clone());
     // Meanwhile the user may have renamed or deleted the session.
-    let change = SessionChange { title, replaces: Some(title::SESSION), used, ..SessionChange::default() };
+    let change = SessionChange { title, replaces: Some(title::SESSION), used, used_by, ..SessionChange::default() };
     if let Err(error) = turn.shared.store.commit(turn.unit().session(change)).await {
         tracing::warn!(%error, "a title could not be stored");
     }

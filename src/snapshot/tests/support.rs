@@ -27,7 +27,7 @@ use crate::{
     store::{Durability, Store},
 };
 
-pub const POLICY: Policy = Policy { timeout: Duration::from_secs(20), unanswered: Unanswered::Disk };
+pub const POLICY: Policy = Policy { timeout: Duration::from_secs(20), unanswered: Unanswered::Disk, diagnostics: Duration::ZERO };
 
 /// In what the session works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl Events for SqliteRows<'_> {
 
     fn events(&self, since: u64, newest: u64, limit: usize, filter: &mut Filter) -> Result<Page> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT cursor, time, type, directory, project_id, session_id, properties FROM event WHERE cursor > ?1 ORDER BY cursor",
+            "SELECT cursor, time, type, directory, project_id, session_id, properties, hidden FROM event WHERE cursor > ?1 ORDER BY cursor",
         )?;
         let mut rows = statement.query([since])?;
         let mut page = Page { records: Vec::new(), cursor: since, more: false };
@@ -58,6 +58,7 @@ impl Events for SqliteRows<'_> {
                     directory: text(3)?,
                     project_id: text(4)?.and_then(|id| ProjectId::parse(&id).ok()),
                     session_id: text(5)?.and_then(|id| SessionId::parse(&id).ok()),
+                    hidden: row.get(7)?,
                 },
                 properties: row.get(6)?,
             };
@@ -84,7 +85,7 @@ impl Events for SqliteRows<'_> {
         let time = now_ms();
         let Position { cursor, total, reserved } = self.log.allocate(self.connection, properties.len() as u64)?;
         self.connection
-            .prepare_cached("INSERT INTO event (cursor, time, type, directory, project_id, session_id, total, properties) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .prepare_cached("INSERT INTO event (cursor, time, type, directory, project_id, session_id, total, properties, hidden) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
             .execute(params![
                 cursor,
                 time,
@@ -93,7 +94,8 @@ impl Events for SqliteRows<'_> {
                 scope.project_id.as_ref().map(ProjectId::as_str),
                 scope.session_id.as_ref().map(SessionId::as_str),
                 total,
-                properties
+                properties,
+                scope.hidden
             ])?;
         let record = Arc::new(Record { cursor, kind: kind.to_owned(), scope: scope.clone(), properties, time });
         let log = Arc::clone(self.log);

@@ -1,5 +1,7 @@
 //! Messages and their parts.
 
+mod usage;
+
 use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     message::{Message, MessageWithParts, PromptState},
@@ -217,6 +219,10 @@ fn add_tail(connection: &Connection, id: &str, part: &mut Part) -> Result<()> {
         }
     }
     if let Part::Tool(tool) = part
+        && let ToolState::Pending(pending) = &mut tool.state
+    {
+        pending.raw.push_str(&output);
+    } else if let Part::Tool(tool) = part
         && let ToolState::Running(running) = &mut tool.state
         && !output.is_empty()
     {

@@ -12,6 +12,9 @@ const ALL: &[M<'static>] = &[
     M::up(include_str!("migrations/0002_project.sql")),
     M::up(include_str!("migrations/0003_turn.sql")),
     M::up(include_str!("migrations/0004_answers.sql")),
+    M::up(include_str!("migrations/0005_usage.sql")),
+    M::up(include_str!("migrations/0006_session_grants.sql")),
+    M::up(include_str!("migrations/0007_hidden.sql")),
 ];
 
 /// The newest version of the tables.

@@ -162,6 +162,16 @@ impl Projects for SqliteRows<'_> {
         Ok(())
     }
 
+    fn has_sessions(&self, id: &ProjectId) -> Result<bool> {
+        Ok(self.connection.prepare_cached("SELECT 1 FROM session WHERE project_id = ?1")?.exists([id.as_str()])?)
+    }
+
+    fn delete_project(&mut self, id: &ProjectId) -> Result<()> {
+        self.connection.execute("DELETE FROM permission_grant WHERE project_id = ?1", [id.as_str()])?;
+        self.connection.execute("DELETE FROM project WHERE id = ?1", [id.as_str()])?;
+        Ok(())
+    }
+
     fn name_project(&mut self, id: &ProjectId, name: Option<&str>, now: i64) -> Result<()> {
         self.connection.execute("UPDATE project SET name = ?2, updated = max(updated, ?3) WHERE id = ?1", (id.as_str(), name, now))?;
         Ok(())

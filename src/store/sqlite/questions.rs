@@ -71,20 +71,28 @@ impl Questions for SqliteRows<'_> {
         Ok(found.into_iter().map(|stored| stored.question.permission).collect())
     }
 
-    fn grants(&self, project: &ProjectId) -> Result<Vec<Grant>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT id, type, pattern, created FROM permission_grant WHERE project_id = ?1 ORDER BY id")?;
-        let mut rows = statement.query([project.as_str()])?;
+    fn grants(&self, project: &ProjectId, root: Option<&SessionId>) -> Result<Vec<Grant>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, type, pattern, created, NULL FROM permission_grant WHERE project_id = ?1
+             UNION ALL SELECT id, type, pattern, created, session_id FROM session_grant WHERE session_id = ?2 ORDER BY 1",
+        )?;
+        let mut rows = statement.query(params![project.as_str(), root.map(SessionId::as_str)])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let id: String = row.get(0)?;
-            found.push(Grant {
-                id: GrantId::parse(&id).unwrap_or_default(),
-                project_id: project.clone(),
-                kind: row.get(1)?,
-                pattern: row.get(2)?,
-                time: PermissionTime { created: row.get(3)? },
-            });
+            found.push(grant(row, project)?);
+        }
+        Ok(found)
+    }
+
+    fn all_grants(&self, project: &ProjectId) -> Result<Vec<Grant>> {
+        let mut found = self.grants(project, None)?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT session_grant.id, type, pattern, created, session_id FROM session_grant JOIN session ON session.id = session_id
+             WHERE project_id = ?1 ORDER BY 1",
+        )?;
+        let mut rows = statement.query([project.as_str()])?;
+        while let Some(row) = rows.next()? {
+            found.push(grant(row, project)?);
         }
         Ok(found)
     }
@@ -117,14 +125,41 @@ impl Questions for SqliteRows<'_> {
     }
 
     fn insert_grant(&mut self, grant: &Grant) -> Result<()> {
-        self.connection
-            .prepare_cached("INSERT OR IGNORE INTO permission_grant (id, project_id, type, pattern, created) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![grant.id.as_str(), grant.project_id.as_str(), grant.kind, grant.pattern, grant.time.created])?;
+        let (sql, owner) = match &grant.session_id {
+            Some(session) => (
+                "INSERT OR IGNORE INTO session_grant (id, session_id, type, pattern, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+                session.as_str(),
+            ),
+            None => (
+                "INSERT OR IGNORE INTO permission_grant (id, project_id, type, pattern, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+                grant.project_id.as_str(),
+            ),
+        };
+        self.connection.prepare_cached(sql)?.execute(params![grant.id.as_str(), owner, grant.kind, grant.pattern, grant.time.created])?;
         Ok(())
     }
 
     fn delete_grant(&mut self, project: &ProjectId, id: &GrantId) -> Result<bool> {
-        let sql = "DELETE FROM permission_grant WHERE project_id = ?1 AND id = ?2";
-        Ok(self.connection.prepare_cached(sql)?.execute([project.as_str(), id.as_str()])? > 0)
+        for sql in [
+            "DELETE FROM permission_grant WHERE project_id = ?1 AND id = ?2",
+            "DELETE FROM session_grant WHERE id = ?2 AND session_id IN (SELECT id FROM session WHERE project_id = ?1)",
+        ] {
+            if self.connection.prepare_cached(sql)?.execute([project.as_str(), id.as_str()])? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
+}
+
+fn grant(row: &Row<'_>, project: &ProjectId) -> Result<Grant> {
+    let (id, session): (String, Option<String>) = (row.get(0)?, row.get(4)?);
+    Ok(Grant {
+        id: GrantId::parse(&id).unwrap_or_default(),
+        project_id: project.clone(),
+        session_id: session.and_then(|session| SessionId::parse(&session).ok()),
+        kind: row.get(1)?,
+        pattern: row.get(2)?,
+        time: PermissionTime { created: row.get(3)? },
+    })
 }

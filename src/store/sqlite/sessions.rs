@@ -2,6 +2,7 @@
 
 use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
+    part::Part,
     session::{Session, SessionScope},
     todo::Todo,
 };
@@ -25,6 +26,33 @@ fn from_row(row: &Row<'_>) -> Result<Session> {
     }
     session.missing = false;
     Ok(session)
+}
+
+/// So much text is searched for one list.
+const MAX_SCANNED_BYTES: usize = 256 * 1024 * 1024;
+
+impl SqliteRows<'_> {
+    /// Whether a text of the session's conversation contains this, which is in lower case.
+    fn says(&self, session: &SessionId, text: &str, scanned: &mut usize) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT part.data FROM message JOIN part ON part.message_id = message.id
+             WHERE message.session_id = ?1 AND json_extract(part.data, '$.type') = 'text' ORDER BY message.seq DESC",
+        )?;
+        let mut rows = statement.query([session.as_str()])?;
+        while let Some(row) = rows.next()? {
+            let data = row.get_ref(0)?.as_str().unwrap_or_default();
+            *scanned += data.len();
+            if *scanned > MAX_SCANNED_BYTES {
+                return Err(Error::TooMuch { limit: MAX_SCANNED_BYTES as u64 });
+            }
+            if let Ok(Part::Text(part)) = serde_json::from_str(data)
+                && part.text.to_lowercase().contains(text)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Sessions for SqliteRows<'_> {
@@ -76,8 +104,16 @@ impl Sessions for SqliteRows<'_> {
             let number = values.len();
             sql.push_str(&format!(" AND (session.updated, session.id) < (SELECT updated, id FROM session WHERE id = ?{number})"));
         }
+        if query.roots {
+            sql.push_str(" AND session.parent_id IS NULL");
+        }
+        if !query.hidden {
+            sql.push_str(" AND NOT session.hidden");
+        }
         sql.push_str(" ORDER BY session.updated DESC, session.id DESC");
         let search = query.search.as_ref().map(|search| search.to_lowercase());
+        let text = query.text.as_ref().map(|text| text.to_lowercase());
+        let mut scanned = 0;
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(values.iter()))?;
         let mut found = Vec::new();
@@ -88,9 +124,17 @@ impl Sessions for SqliteRows<'_> {
             if query.scope == SessionScope::Directory && query.directory.as_ref() != Some(&session.directory) {
                 continue;
             }
-            if search.as_ref().is_none_or(|search| session.title.to_lowercase().contains(search)) {
-                found.push(session);
+            if query.archived.is_some_and(|archived| archived != session.time.archived.is_some())
+                || search.as_ref().is_some_and(|search| !session.title.to_lowercase().contains(search))
+            {
+                continue;
             }
+            if let Some(text) = &text
+                && !self.says(&session.id, text, &mut scanned)?
+            {
+                continue;
+            }
+            found.push(session);
         }
         Ok(found)
     }
@@ -116,7 +160,7 @@ impl Sessions for SqliteRows<'_> {
     }
 
     fn insert_session(&mut self, session: &Session, place: &Place, created_with: &str) -> Result<()> {
-        self.connection.prepare_cached("INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
+        self.connection.prepare_cached("INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data, hidden) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(params![
             session.id.as_str(),
             session.project_id.as_str(),
             place.checkout_id,
@@ -124,7 +168,8 @@ impl Sessions for SqliteRows<'_> {
             session.parent_id.as_ref().map(SessionId::as_str),
             session.time.updated,
             created_with,
-            serde_json::to_string(session)?
+            serde_json::to_string(session)?,
+            session.hidden
         ])?;
         Ok(())
     }

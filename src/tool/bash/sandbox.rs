@@ -14,10 +14,7 @@ use polytree_protocol::{
 use serde_json::json;
 
 use crate::{
-    permission::{
-        mode::OWN_NAMES,
-        rules::{Origin, Rules},
-    },
+    permission::{mode::OWN_NAMES, rules::Rules},
     sandbox::{Confined, Place, Unconfined, Verdict},
     stdx::paths::AbsPath,
     tool::{
@@ -163,7 +160,7 @@ fn verdict(rules: &Rules, policy: SandboxPolicy, path: &str) -> Verdict {
     let edit = rules.decide("edit", path);
     let fixed = match (edit.action, &edit.rule) {
         (Action::Deny, _) => true,
-        (Action::Ask, Some((Origin::User | Origin::UserAgent, rule))) => rule.pattern != "*",
+        (Action::Ask, Some((origin, rule))) if origin.is_users() => rule.pattern != "*",
         _ => false,
     };
     Verdict { hidden, fixed }
@@ -261,7 +258,7 @@ mod tests {
     use polytree_protocol::permission::Rule;
 
     use super::*;
-    use crate::tool::test_host::shipped_rules;
+    use crate::{permission::rules::Origin, tool::test_host::shipped_rules};
 
     #[test]
     fn what_the_rules_say_of_files_holds_for_commands() {

@@ -7,7 +7,7 @@ use polytree_protocol::config::Unanswered;
 
 use crate::{
     file::{open, save::MAX_BYTES, text_file::TextFile},
-    overlay::{self, Document, NotApplied},
+    overlay::{self, Document, NotApplied, diagnostics},
     tool::{
         context::ToolContext,
         definition::ToolError,
@@ -47,6 +47,30 @@ pub fn is_on_disk(file: &Checked, text: &str) -> bool {
         return false;
     }
     bytes == text.as_bytes() || TextFile::decode(&bytes).is_ok_and(|file| !file.is_lossy() && file.text == text)
+}
+
+/// What the editor's language servers say of the text that the editor has now, where it was at version `before`.
+///
+/// # Errors
+/// When the turn is aborted.
+pub async fn diagnostics(context: &ToolContext, file: &Checked, before: Option<i64>) -> Result<Option<String>, ToolError> {
+    let wait = context.buffers.diagnostics;
+    let now = context.overlay.get(file.real()).map(|document| document.version);
+    // Otherwise the change was made on the disk, and the editor holds another text.
+    if wait.is_zero() || before.is_none() || now == before {
+        return Ok(None);
+    }
+    let known = tokio::select! {
+        known = context.overlay.wait_for_diagnostics(file.real(), wait) => known,
+        () = context.cancel.cancelled() => return Err(ToolError::Aborted),
+    };
+    Ok(known.map(|known| match known {
+        Ok(items) if items.is_empty() => "Diagnostics of the new text: none.".to_owned(),
+        Ok(items) => format!("Diagnostics of the new text:\n{}", diagnostics::shown(&items)),
+        Err(diagnostics::Unknown) => {
+            format!("Diagnostics of the new text: unknown; the editor's language servers did not report within {} ms.", wait.as_millis())
+        }
+    }))
 }
 
 /// What an editor was asked for.

@@ -138,7 +138,7 @@ struct World {
 impl World {
     fn new(unanswered: Unanswered) -> Self {
         let mut place = Place::new();
-        place.context.buffers = Policy { timeout: Duration::ZERO, unanswered };
+        place.context.buffers = Policy { timeout: Duration::ZERO, unanswered, diagnostics: Duration::ZERO };
         place.write("f", "a\nb\n");
         let file = place.worktree.join("f");
         Self { place, file, clients: Vec::new(), next: 1 }

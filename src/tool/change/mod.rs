@@ -120,6 +120,7 @@ pub async fn change(
     file.unmoved().await?;
     let guard = lock(context, file).await?;
     let document = announced::text(context, file).await?;
+    let before = document.as_ref().map(|document| document.version);
     let (of, at, again) = (context.clone(), file.clone(), planner.clone());
     context.host.before_edit(file.real()).await?;
     let (step, guard) = with_lock(guard, move || finish(&of, &at, document, first, on_own_change, &*again)).await?;
@@ -138,6 +139,10 @@ pub async fn change(
     }
     context.recent.note(&context.worktree, file.real());
     context.host.file_edited(context, file.real()).await;
+    if let Some(note) = announced::diagnostics(context, file, before).await? {
+        changed.report.push_str("\n\n");
+        changed.report.push_str(&note);
+    }
     Ok(changed)
 }
 

@@ -74,8 +74,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// Adds a fragment; returns the start of the call as soon as its name is known.
-    pub(crate) fn add(&mut self, fragment: Fragment) -> Option<Delta> {
+    /// Adds a fragment; returns the start of the call as soon as its name is known, and from then on the pieces of its
+    /// arguments.
+    pub(crate) fn add(&mut self, fragment: Fragment) -> impl Iterator<Item = Delta> + use<> {
         let place = self.position_of(&fragment).unwrap_or_else(|| {
             self.length += CALL_LENGTH;
             self.calls.push(Call { index: fragment.index, ..Call::default() });
@@ -89,16 +90,26 @@ impl Calls {
         if call.name.is_empty() {
             call.name = fragment.name.unwrap_or_default();
         }
-        call.arguments.push_str(&call.joiner.join(fragment.arguments));
+        let mut piece = call.joiner.join(fragment.arguments);
+        call.arguments.push_str(&piece);
         call.whole = fragment.whole.or(call.whole.take());
         call.metadata = fragment.metadata.or(call.metadata.take());
         self.length = self.length + call.length() - length;
-        if call.name.is_empty() || call.id.is_some() {
-            return None;
+        let mut start = None;
+        if call.id.is_none() {
+            if call.name.is_empty() {
+                return None.into_iter().chain(None);
+            }
+            // What came before the name comes after the start.
+            (piece, start) = (call.arguments.clone(), Some(call.name.clone()));
         }
-        let name = call.name.clone();
-        let call_id = self.identify(place);
-        Some(Delta::ToolCallStart { call_id, name })
+        let call_id = match &call.id {
+            Some(id) => id.clone(),
+            None => self.identify(place),
+        };
+        let start = start.map(|name| Delta::ToolCallStart { call_id: call_id.clone(), name });
+        let piece = (!piece.is_empty()).then_some(Delta::ToolCallArguments { call_id, text: piece });
+        start.into_iter().chain(piece)
     }
 
     /// Adds a complete call; returns its start.
@@ -179,7 +190,7 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
 
@@ -192,14 +203,26 @@ mod tests {
 
     fn run(fragments: impl IntoIterator<Item = Fragment>) -> (Vec<String>, Vec<(String, String, String)>) {
         let mut calls = Calls::default();
-        let mut starts = Vec::new();
+        let (mut starts, mut written) = (Vec::new(), HashMap::<String, String>::new());
         for fragment in fragments {
-            if let Some(Delta::ToolCallStart { call_id, .. }) = calls.add(fragment) {
-                starts.push(call_id);
+            for delta in calls.add(fragment) {
+                match delta {
+                    Delta::ToolCallStart { call_id, .. } => starts.push(call_id),
+                    Delta::ToolCallArguments { call_id, text } => {
+                        assert!(starts.contains(&call_id) && !text.is_empty());
+                        written.entry(call_id).or_default().push_str(&text);
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
         }
         let done = calls.finish().into_iter().map(|delta| match delta {
-            Delta::ToolCallDone { call_id, name, arguments, .. } => (call_id, name, arguments),
+            Delta::ToolCallDone { call_id, name, arguments, .. } => {
+                // The pieces are the arguments, where these were not replaced as a whole.
+                let pieces = written.remove(&call_id).unwrap_or_default();
+                assert!(pieces == arguments || matches!(pieces.trim(), "" | "null"), "{pieces} and {arguments}");
+                (call_id, name, arguments)
+            }
             other => panic!("{other:?}"),
         });
         (starts, done.collect())

@@ -234,6 +234,7 @@ pub(crate) fn shown(items: &[Result<Delta, Error>]) -> String {
             tokens.output,
             tokens.reasoning
         ),
+        Ok(Delta::ToolCallArguments { .. }) => String::new(),
         Err(error) => format!("error {error:?}\n"),
     };
     items.iter().map(line).collect()

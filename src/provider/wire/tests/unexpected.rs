@@ -41,7 +41,7 @@ pub(crate) fn decoded(wire: &dyn Wire, stream: &[u8]) -> (String, String, String
             Delta::Reasoning(piece) => thinking.push_str(&piece),
             Delta::ToolCallDone { arguments: piece, .. } => arguments.push_str(&piece),
             Delta::Finish { tokens, .. } => counts = (tokens.input, tokens.output),
-            Delta::ReasoningSignature(_) | Delta::ToolCallStart { .. } => {}
+            Delta::ReasoningSignature(_) | Delta::ToolCallStart { .. } | Delta::ToolCallArguments { .. } => {}
         }
     }
     (text, thinking, arguments, counts)

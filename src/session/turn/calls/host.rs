@@ -157,7 +157,8 @@ impl CallHost {
 
     /// What was answered with "always".
     async fn granted(&self) -> Result<Vec<Rule>, ToolError> {
-        let grants = self.turn.shared.broker.grants(self.turn.session.project_id.clone()).await;
+        let session = &self.turn.session;
+        let grants = self.turn.shared.broker.grants_in(session.project_id.clone(), session.id.clone()).await;
         Ok(grants.map_err(|error| ToolError::failed(error.to_string()))?.iter().map(grant_rule).collect())
     }
 
@@ -270,6 +271,7 @@ fn as_result(answer: Answer) -> Result<(), ToolError> {
 #[async_trait]
 impl Host for CallHost {
     async fn ask(&self, context: &ToolContext, mut ask: Ask) -> Result<(), ToolError> {
+        self.turn.read_rules().await?;
         self.complete(&mut ask);
         let decided = self.decide(&ask).await?;
         match decided.action {
@@ -295,6 +297,7 @@ impl Host for CallHost {
     }
 
     async fn ask_command(&self, context: &ToolContext, mut ask: Ask, can_confine: bool) -> Result<Approval, ToolError> {
+        self.turn.read_rules().await?;
         self.complete(&mut ask);
         let Decided { action, decisions } = self.decide(&ask).await?;
         match action {

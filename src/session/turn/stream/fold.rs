@@ -13,8 +13,8 @@ use crate::provider::definition::Delta;
 pub enum Change {
     /// The whole part, new or in a new state.
     Put(Part),
-    /// What is appended to a text or reasoning part.
-    Append { id: PartId, text: String },
+    /// What is appended to a part: to its `text`, or to `raw` of a call.
+    Append { id: PartId, field: &'static str, text: String },
     /// The end of a part whose text was too long to keep in memory: the store has what was appended.
     End { part: Part, bytes: usize },
 }
@@ -106,6 +106,11 @@ impl Fold {
                 self.close(now, out);
                 self.start_call(&call_id, &name, String::new(), None, out);
             }
+            Delta::ToolCallArguments { call_id, text } => {
+                if let Some((.., id)) = self.started.iter().find(|(known, ..)| *known == call_id) {
+                    push_append(out, id.clone(), "raw", text);
+                }
+            }
             Delta::ToolCallDone { call_id, name, arguments, metadata } => {
                 self.close(now, out);
                 let part_id = self.start_call(&call_id, &name, arguments.clone(), metadata.clone(), out);
@@ -165,14 +170,7 @@ impl Fold {
         } else {
             held.push_str(&text);
         }
-        // Deltas that arrived together are sent together.
-        if let Some(Change::Append { id: last, text: so_far }) = out.last_mut()
-            && *last == id
-        {
-            so_far.push_str(&text);
-            return;
-        }
-        out.push(Change::Append { id, text });
+        push_append(out, id, "text", text);
     }
 
     fn start_call(&mut self, call_id: &str, name: &str, raw: String, metadata: Option<Value>, out: &mut Vec<Change>) -> PartId {
@@ -195,6 +193,17 @@ impl Fold {
         })));
         id
     }
+}
+
+/// Deltas that arrived together are sent together.
+fn push_append(out: &mut Vec<Change>, id: PartId, field: &'static str, text: String) {
+    if let Some(Change::Append { id: last, text: so_far, .. }) = out.last_mut()
+        && *last == id
+    {
+        so_far.push_str(&text);
+        return;
+    }
+    out.push(Change::Append { id, field, text });
 }
 
 #[cfg(test)]
@@ -222,7 +231,8 @@ mod tests {
                     }
                     Change::Put(Part::Tool(part)) => (&part.id, format!("tool {} {} {:?}", part.call_id, part.tool, part.state)),
                     Change::Put(other) => (other.id(), format!("{other:?}")),
-                    Change::Append { id, text } => (id, format!("+ {text:?}")),
+                    Change::Append { id, field: "text", text } => (id, format!("+ {text:?}")),
+                    Change::Append { id, field, text } => (id, format!("+ {field} {text:?}")),
                     Change::End { part, bytes } => (part.id(), format!("end after {bytes} bytes")),
                 };
                 let number = ids.iter().position(|known| known == id).unwrap_or_else(|| {
@@ -264,6 +274,31 @@ mod tests {
                 1 tool a read Pending(ToolPending { input: {}, raw: "" })
                 1 tool a read Pending(ToolPending { input: {"filePath": String("x")}, raw: "{\"filePath\":\"x\"}" })
                 2 tool b list Pending(ToolPending { input: {}, raw: "{bro" })
+            "#]],
+        );
+    }
+
+    #[test]
+    fn arguments_are_appended_while_they_are_written() {
+        let arguments = |id: &str, text: &str| Delta::ToolCallArguments { call_id: id.into(), text: text.into() };
+        check(
+            vec![
+                arguments("unknown", "x"),
+                ToolCallStart { call_id: "a".into(), name: "read".into() },
+                arguments("a", "{\"file"),
+                arguments("a", "Path\""),
+                ToolCallStart { call_id: "b".into(), name: "list".into() },
+                arguments("b", "{}"),
+                arguments("a", ":1}"),
+                ToolCallDone { call_id: "a".into(), name: "read".into(), arguments: r#"{"filePath":1}"#.into(), metadata: None },
+            ],
+            &expect![[r#"
+                0 tool a read Pending(ToolPending { input: {}, raw: "" })
+                0 + raw "{\"filePath\""
+                1 tool b list Pending(ToolPending { input: {}, raw: "" })
+                1 + raw "{}"
+                0 + raw ":1}"
+                0 tool a read Pending(ToolPending { input: {"filePath": Number(1)}, raw: "{\"filePath\":1}" })
             "#]],
         );
     }

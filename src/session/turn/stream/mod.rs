@@ -75,7 +75,8 @@ fn length(delta: &Delta) -> usize {
         Delta::Text(text) | Delta::Reasoning(text) | Delta::ReasoningSignature(text) => text.len(),
         Delta::ToolCallStart { name, .. } => name.len() + CALL_LENGTH,
         Delta::ToolCallDone { name, arguments, .. } => name.len() + arguments.len() + CALL_LENGTH,
-        Delta::Finish { .. } => 0,
+        // They count as a whole.
+        Delta::ToolCallArguments { .. } | Delta::Finish { .. } => 0,
     }
 }
 

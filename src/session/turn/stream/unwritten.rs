@@ -188,12 +188,12 @@ fn unit(scope: &Scope, message_id: &MessageId, changes: Vec<Change>) -> Unit {
     changes.into_iter().fold(Unit::new(scope), |unit, change| match change {
         Change::Put(part) => unit.part(part),
         Change::End { part, bytes } => unit.ended_part(part, bytes),
-        Change::Append { id, text } => pieces(&text).fold(unit, |unit, piece| {
+        Change::Append { id, field, text } => pieces(&text).fold(unit, |unit, piece| {
             unit.delta(PartDelta {
                 session_id: session_id.clone(),
                 message_id: message_id.clone(),
                 part_id: id.clone(),
-                field: "text".into(),
+                field: field.into(),
                 delta: piece.to_owned(),
             })
         }),
@@ -247,7 +247,7 @@ mod tests {
         }
 
         fn append(&self, text: &str) -> Change {
-            Change::Append { id: self.part.clone(), text: text.to_owned() }
+            Change::Append { id: self.part.clone(), field: "text", text: text.to_owned() }
         }
 
         async fn told(&self) -> Vec<String> {
@@ -306,7 +306,7 @@ mod tests {
         assert!(!unwritten.add(|changes| changes.push(house.append("y"))).unwrap());
         unwritten.written().await.unwrap();
         // Told without being asked, of a commit and of a closed store.
-        let nowhere = Change::Append { id: PartId::from_ulid(ids::next()), text: "z".to_owned() };
+        let nowhere = Change::Append { id: PartId::from_ulid(ids::next()), field: "text", text: "z".to_owned() };
         unwritten.add(|changes| changes.push(nowhere)).unwrap();
         assert!(matches!(unwritten.failure().await, Error::Engine { .. }));
         house.store.close();
