@@ -38,10 +38,13 @@ export async function reviewTests({ test, where, page, chat, said, command, ask,
     await picture('review')
     await text.click()
     await page.keyboard.press('Control+Home')
+    const line = (number) => page.locator('.statusbar-item', { hasText: `Ln ${number},` }).waitFor()
     await command('Next Hunk')
+    await line(3)
     await page.keyboard.press('Control+Alt+Enter')
     await until('one hunk with a lens', async () => (await page.locator('.codelens-decoration a', { hasText: 'Keep' }).count()) <= 1)
     await command('Next Hunk')
+    await line(26)
     await command('Undo Hunk')
     await until('the old line', () => file('long.txt') === lines({ 3: 'LINE 3\nand more' }))
     await page.locator('.codelens-decoration a', { hasText: 'Undo' }).first().waitFor({ state: 'detached' })
@@ -49,7 +52,7 @@ export async function reviewTests({ test, where, page, chat, said, command, ask,
     await ask('go on after the review')
     await said('I see.').waitFor()
     const told = JSON.stringify(turns().at(-1).messages)
-    assert.ok(told.includes('undid') && told.includes('long.txt'), 'the model was not told')
+    assert.ok(told.includes('Undone: these changes') && told.includes('long.txt'), 'the model was not told')
   })
 
   await test('a file is compared with what it was before the session, and undone as a whole', async () => {

@@ -77,7 +77,8 @@ test("“always” holds in the session alone, and for less than what is offered
     return #harness.notified > 0
   end)
   equal(require("polytree.questions").current().id, first.id, "a wrong answer closes no question")
-  vim.cmd("Polytree always session touch one")
+  equal(vim.fn.getcompletion("Polytree always session [in", "cmdline"), first.always)
+  vim.cmd("Polytree always session " .. first.always[1])
   -- The same command is not asked for again, another one is.
   local second = wait("another question", function()
     local question = require("polytree.questions").current()

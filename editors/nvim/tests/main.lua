@@ -20,6 +20,7 @@ local files = #arg > 0 and arg
     "control",
     "review",
     "choices",
+    "editor",
     "highlight",
   }
 for _, name in ipairs(files) do

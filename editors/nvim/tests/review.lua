@@ -92,7 +92,7 @@ test("of a changed file one hunk is kept and one undone, and the model is told",
   end)
   local turns = server:turns()
   local told = vim.json.encode(turns[#turns].messages)
-  contains(told, "undid")
+  contains(told, "Undone: these changes")
   contains(told, "long.txt")
   server:stop()
 end)

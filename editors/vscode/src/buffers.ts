@@ -11,6 +11,8 @@ export class Buffers implements vscode.Disposable {
   /** The announced version of each document. */
   private readonly announced = new Map<vscode.TextDocument, number>()
   private readonly listening: vscode.Disposable[] = []
+  /** Called with each document that is announced. */
+  onAnnounced: (uri: vscode.Uri) => void = () => {}
 
   constructor(
     private readonly client: Client,
@@ -48,6 +50,7 @@ export class Buffers implements vscode.Disposable {
     this.client
       .sendNow('buffer.open', { path: document.uri.fsPath, version: document.version, text })
       ?.catch((error: Error) => this.log.warn(`buffer.open ${document.uri.fsPath}: ${error.message}`))
+    this.onAnnounced(document.uri)
   }
 
   private eligible(document: vscode.TextDocument): boolean {

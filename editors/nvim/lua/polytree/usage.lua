@@ -19,7 +19,7 @@ local waiting = {}
 local function read(session_id)
   waiting[session_id] = nil
   local function take(method, into)
-    if client.client.methods[method] then
+    if client.client.state == "ready" and client.client.methods[method] then
       client.request(method, { sessionID = session_id }, function(result)
         into[session_id] = result
         require("polytree.window").redraw_status()
