@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { call, say } from './model_server.mjs'
+import { connect } from './rpc.mjs'
 import { until } from './workbench.mjs'
 
 const lines = (changed = {}) => Array.from({ length: 30 }, (_, index) => `${changed[index + 1] ?? `line ${index + 1}`}\n`).join('')
@@ -84,6 +85,28 @@ export async function reviewTests({ test, where, page, chat, said, command, ask,
     await ask('second of a choice')
     await said('two').waitFor()
     await chat().locator('article.assistant h2', { hasText: 'plan · small' }).first().waitFor({ state: 'attached' })
+  })
+
+  await test('what a language server says of the text after an edit is told to the model', async () => {
+    where.write('project/data.json', '{"a": }\n')
+    await fresh('edits')
+    await openFile('data.json')
+    await page.locator('.squiggly-error').first().waitFor({ state: 'attached' })
+    // Told a little later than it is shown.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    model.script(call('read', { filePath: 'data.json' }), call('edit', { filePath: 'data.json', oldString: '"a": ', newString: '"a": 1' }), say('It is valid.'))
+    await ask('make data.json valid')
+    await said('It is valid.').waitFor()
+    assert.match(JSON.stringify(turns().at(-1).messages.at(-1)), /Diagnostics of the new text: none/)
+    await page.keyboard.press('Control+W')
+  })
+
+  await test('a file is shown when another client asks for it', async () => {
+    const other = await connect(where)
+    assert.equal(await other.request('editor.open', { path: 'src/main.txt', range: { start: { line: 1, character: 0 }, end: { line: 1, character: 1 } } }), true)
+    other.leave()
+    await page.locator('.tab.active', { hasText: 'main.txt' }).waitFor()
+    await page.locator('.statusbar-item', { hasText: 'Ln 2, Col 2' }).waitFor()
   })
 
   await test('“always” holds in the session alone', async () => {
