@@ -94,7 +94,9 @@ test("the queue is seen, edited, moved and emptied while a turn runs", function(
     _, lines = list()
     return lines[1]:find("second", 1, true)
   end)
-  equal(vim.api.nvim_win_get_cursor(0)[1], 1)
+  wait("the cursor on the prompt that was moved", function()
+    return vim.api.nvim_win_get_cursor(0)[1] == 1
+  end)
   press("J")
   wait("the move back", function()
     _, lines = list()
@@ -282,6 +284,10 @@ end)
 
 test("agents and models are completed", function()
   harness.enter(harness.place(model.start().port))
+  require("polytree.client").when_ready(function() end)
+  wait("the connection", function()
+    return require("polytree.client").client.state == "ready"
+  end)
   equal(vim.fn.getcompletion("Polytree agent bu", "cmdline"), { "build" })
   equal(vim.fn.getcompletion("Polytree model local/", "cmdline"), { "local/small" })
   equal(vim.fn.getcompletion("Polytree unre", "cmdline"), { "unrevert" })

@@ -44,7 +44,17 @@ test("what language servers say of the text after an edit is told to the model",
   wait("the announcement", function()
     return next(require("polytree.buffers").announced)
   end)
+  -- Of a file of which nothing was told nobody waits for a report.
+  local client = require("polytree.client")
+  local send, is_told = client.send_now, false
+  client.send_now = function(method, ...)
+    is_told = is_told or method == "diagnostics.set"
+    return send(method, ...)
+  end
   check()
+  wait("the first report", function()
+    return is_told
+  end)
   vim.cmd("Polytree prompt change it")
   wait("the answer", function()
     return harness.conversation():find("edited\n", 1, true)
