@@ -176,6 +176,45 @@ export type AuthSetParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Arguments of `bash`. */
+export type BashInput = {
+  /** The command line. */
+  command: string
+  /** What it does, in a few words. */
+  description: string
+  /** The directory in which it runs. */
+  workdir?: string | null
+  /** The timeout in milliseconds. */
+  timeout?: number | null
+  /** Why it should run outside of the sandbox. */
+  outside?: string | null
+}
+/** What a command reports. */
+export type BashMetadata = {
+  /** The command line, while it runs. */
+  command?: string | null
+  /** What it does, in the model's words. */
+  description?: string | null
+  /** The exit code; null where a signal ended it. */
+  exit?: number | null
+  /** The end of what it has written so far. */
+  output?: string | null
+  /** The model got only a part of the output. */
+  truncated?: boolean | null
+  /** The file with the whole output. */
+  outputPath?: string | null
+  /** Processes that go on in the background. */
+  running?: Array<BashProcess>
+  /** What it ran in; absent where nothing confined it. */
+  sandbox?: SandboxReport | null
+}
+/** A process that a command has left running. */
+export type BashProcess = {
+  /** Its number. */
+  pid: number
+  /** Its command line, shortened. */
+  command: string
+}
 /** Replaces a text of more than 64 KiB in an event. `session.message` returns the whole text, `permission.list` that of a question. */
 export type BlobRef = {
   /** The place of the text in the event's properties, as a JSON pointer. */
@@ -294,6 +333,15 @@ export type CatalogInfo = {
 }
 /** Where a catalogue comes from. */
 export type CatalogSource = "built-in" | "fetched"
+/** What a client can do beside asking. */
+export type ClientCapabilities = {
+  /** It shows a file for the event `editor.open`. */
+  open?: boolean | null
+  /** It makes edits for the event `buffer.edit`; for diagnosis. */
+  edits?: boolean | null
+  /** It shows differences of files; for diagnosis. */
+  diffs?: boolean | null
+}
 /** A client's name and version. */
 export type ClientInfo = {
   /** The program. */
@@ -354,6 +402,8 @@ export type Config = {
   tool_output?: ToolOutputConfig
   /** Changes of files that an editor holds open. */
   buffer?: BufferConfig
+  /** Diagnostics that editors announce. */
+  diagnostics?: DiagnosticsConfig
   /** A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings. */
   record?: string | null
   /** A recording that answers instead of the models; absolute, or with `~/`; only in the user's own settings. */
@@ -366,11 +416,40 @@ export type ConfigGetParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** A file that decides about a directory, or would if it existed. */
+export type ConfigSource = {
+  /** The absolute path. */
+  path: string
+  /** It exists. */
+  exists: boolean
+  /** It may be used, in its present state. The user's own files need no trust. */
+  trusted: boolean
+  /** What is wrong with it; only of the first file that is wrong. */
+  error?: string | null
+}
+/** The files that decide about a directory. */
+export type ConfigSources = {
+  /** A digest of the project's files that need trust, with their contents; for `project.trust`. */
+  digest: string
+  /** The files, lowest first: the user's, the project's from its root down, the one that a variable names. */
+  files: Array<ConfigSource>
+  /** How many more there are: at most 1,000 are listed. */
+  omitted?: number
+}
+/** Params of `config.sources`. */
+export type ConfigSourcesParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** When something was created. */
 export type Created = {
   /** Milliseconds since 1970. */
   created: number
 }
+/** Where a default comes from. */
+export type DefaultSource = "session" | "agent" | "settings" | "default"
 /** Result of `server.diagnose`. Times are milliseconds since 1970, sizes are bytes, durations end in `Ms`. A part that could not be had has an `error` beside what there is. `polytree doctor` makes the same report where no daemon runs; then `pid`, `started` and `uptimeMs` are absent. */
 export type Diagnosis = {
   /** When this was found. */
@@ -469,6 +548,8 @@ export type DiagnosisClient = {
   version?: string | null
   /** The directory that its requests mean when they name none. */
   directory?: string | null
+  /** What it can do, as it said in `server.initialize`. */
+  capabilities?: ClientCapabilities | null
   /** When it came. */
   since: number
   /** Open subscriptions. */
@@ -848,10 +929,94 @@ export type DiagnosisToolCall = {
   /** Since when. */
   since: number
 }
+/** A diagnostic in the form of LSP; further fields are ignored. */
+export type Diagnostic = {
+  /** Where. */
+  range: TextRange
+  /** 1 error, 2 warning, 3 information, 4 hint; default 1. */
+  severity?: number | null
+  /** A number or a word. */
+  code?: unknown
+  /** Who says it, such as `rustc`. */
+  source?: string | null
+  /** What is wrong; at most 2,000 characters are kept. */
+  message: string
+}
+/** Diagnostics that editors announce. */
+export type DiagnosticsConfig = {
+  /** How long the result of an edit waits for the diagnostics of the new text, in milliseconds; at most 60,000. 0: results say nothing about diagnostics. */
+  wait?: number
+}
+/** Params of `diagnostics.set`. */
+export type DiagnosticsSetParams = {
+  /** The file, as it was opened with `buffer.open`. */
+  path: string
+  /** The number of the text that they belong to. */
+  version: number
+  /** All diagnostics of that text, in place of those before; at most 1,000. */
+  items: Array<Diagnostic>
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A directory. */
+export type DirectoryInfo = {
+  /** The absolute path. */
+  directory: string
+}
 /** What a committed change survives. */
 export type Durability = "process" | "power"
 /** An edit that an editor is asked to make. */
 export type EditId = string
+/** Arguments of `edit`. */
+export type EditInput = {
+  /** The file. */
+  filePath: string
+  /** The text to replace; empty to create a file. */
+  oldString: string
+  /** The text in its place. */
+  newString: string
+  /** Replace every occurrence. */
+  replaceAll?: boolean
+}
+/** What a changed file reports. */
+export type EditMetadata = {
+  /** The absolute path. */
+  filePath: string
+  /** The change as a unified diff; empty where nothing changed. */
+  diff: string
+  /** Lines added. */
+  additions: number
+  /** Lines removed. */
+  deletions: number
+  /** The file existed before; only of `write`. */
+  exists?: boolean | null
+  /** The model got only a part of the result. */
+  truncated?: boolean | null
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
+/** A file that is to be shown. */
+export type EditorOpenInfo = {
+  /** The absolute path. */
+  path: string
+  /** What is to be shown of it. */
+  range?: TextRange | null
+}
+/** Params of `editor.open`. */
+export type EditorOpenParams = {
+  /** The file: relative to the directory that the request means, or absolute. It must exist and lie in the worktree. */
+  path: string
+  /** What is to be shown of it; default: where the editor was last. */
+  range?: TextRange | null
+  /** The session whose directory is meant. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** The `data` of an error object. */
 export type ErrorData = {
   /** The stable word that clients test. */
@@ -1012,6 +1177,11 @@ export type EventPayload = {
   properties: ProjectInfo
 } | {
   /** The event. */
+  type: "project.forgotten"
+  /** What the event tells. */
+  properties: ProjectOnly
+} | {
+  /** The event. */
   type: "session.created"
   /** What the event tells. */
   properties: SessionInfo
@@ -1102,6 +1272,31 @@ export type EventPayload = {
   properties: BranchInfo
 } | {
   /** The event. */
+  type: "vcs.changed"
+  /** What the event tells. */
+  properties: DirectoryInfo
+} | {
+  /** The event. */
+  type: "config.changed"
+  /** What the event tells. */
+  properties: DirectoryInfo
+} | {
+  /** The event. */
+  type: "provider.changed"
+  /** What the event tells. */
+  properties: DirectoryInfo
+} | {
+  /** The event. */
+  type: "agent.changed"
+  /** What the event tells. */
+  properties: DirectoryInfo
+} | {
+  /** The event. */
+  type: "editor.open"
+  /** What the event tells. */
+  properties: EditorOpenInfo
+} | {
+  /** The event. */
   type: "buffer.edit"
   /** What the event tells. */
   properties: BufferEditInfo
@@ -1129,8 +1324,8 @@ export type EventPermission = {
   always: Array<string | BlobRef>
   /** One line for people. */
   title: string | BlobRef
-  /** More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path. */
-  metadata: unknown
+  /** More about what is asked, as far as clients can use it. */
+  metadata: PermissionMetadata
   /** When it was asked. */
   time: PermissionTime
 }
@@ -1409,6 +1604,28 @@ export type FileListParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** A path that matches, and where. */
+export type FileMatch = {
+  /** The path relative to the directory; directories end with `/`. */
+  path: string
+  /** The places of the matched characters in `path`, ascending, in UTF-16 code units from 0; of a character of two units the first. Empty where the query names no characters. */
+  positions: Array<number>
+}
+/** Params of `file.match`. */
+export type FileMatchParams = {
+  /** The session whose directory is meant, in place of `directory`. */
+  sessionID?: SessionId | null
+  /** The query, in the syntax of fzf: all words must match, as fuzzy sequences; `'word` exactly, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest. */
+  query: string
+  /** The maximum number of paths, 1 to 1,000; default 50. */
+  limit?: number | null
+  /** Only files or only directories; both if not said. */
+  type?: FindType | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** An entry of a directory. */
 export type FileNode = {
   /** Its name. */
@@ -1478,12 +1695,30 @@ export type FileStatusParams = {
 }
 /** What is to be found. */
 export type FindType = "file" | "directory"
+/** Arguments of `glob`. */
+export type GlobInput = {
+  /** The pattern of names. */
+  pattern: string
+  /** The directory. */
+  path?: string | null
+}
+/** What a search for names reports. */
+export type GlobMetadata = {
+  /** How many paths the model got. */
+  count: number
+  /** There are more. */
+  truncated: boolean
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
 /** A remembered "always". */
 export type Grant = {
   /** The grant's id, for `permission.revoke`. */
   id: GrantId
   /** The project it holds in. */
   projectID: ProjectId
+  /** The root session that it holds in, with its descendants; absent: in the whole project. */
+  sessionID?: SessionId | null
   /** The permission's type. */
   type: string
   /** What is allowed. */
@@ -1493,6 +1728,26 @@ export type Grant = {
 }
 /** A remembered permission. */
 export type GrantId = string
+/** Where a grant holds. */
+export type GrantScope = "session" | "project"
+/** Arguments of `grep`. */
+export type GrepInput = {
+  /** The regular expression. */
+  pattern: string
+  /** The directory or file. */
+  path?: string | null
+  /** Only files whose path matches this pattern. */
+  include?: string | null
+}
+/** What a search in contents reports. */
+export type GrepMetadata = {
+  /** How many lines the model got. */
+  matches: number
+  /** There are more. */
+  truncated: boolean
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
 /** A place that can hold a provider's key. */
 export type KeyPlace = {
   /** The kind of place. */
@@ -1504,6 +1759,22 @@ export type KeyPlace = {
 export type KeySource = "settings" | "environment" | "stored"
 /** A key on its way. It prints as `***`, and what is no text is refused without being repeated. */
 export type KeyText = string
+/** Arguments of `list`. */
+export type ListInput = {
+  /** The directory. */
+  path?: string | null
+  /** Patterns of what is left out. */
+  ignore?: Array<string> | null
+}
+/** What a listed directory reports. */
+export type ListMetadata = {
+  /** How many entries the model got. */
+  count: number
+  /** There are more. */
+  truncated: boolean
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
 /** How grave a log line is. */
 export type LogLevel = "debug" | "info" | "warn" | "error"
 /** Params of `log.write`. */
@@ -1753,7 +2024,7 @@ export type PartDelta = {
   messageID: MessageId
   /** The part. */
   partID: PartId
-  /** The field that grew: `text`, or `output` of a running tool. */
+  /** The field that grew: `text`; `raw`, the arguments of a call that the model writes; `output` of a running tool. */
   field: string
   /** What was appended. */
   delta: string
@@ -1859,8 +2130,8 @@ export type Permission = {
   always: Array<string>
   /** One line for people. */
   title: string
-  /** More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path. */
-  metadata: unknown
+  /** More about what is asked, as far as clients can use it. */
+  metadata: PermissionMetadata
   /** When it was asked. */
   time: PermissionTime
 }
@@ -1903,6 +2174,8 @@ export type PermissionConfig = Action | {
 }
 /** Params of `permission.grants`. */
 export type PermissionGrantsParams = {
+  /** Only what holds in this session: the project's grants and its own. */
+  sessionID?: SessionId | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -1918,6 +2191,51 @@ export type PermissionListParams = {
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
+}
+/** More about a question. What is there depends on the permission's type and on what asks; a command also asks for the types `read`, `edit`, `external_directory` and `sandbox`. */
+export type PermissionMetadata = {
+  /** Of a command: the line as it will run. */
+  command?: string | null
+  /** The line with what cannot be seen as `\u{202e}`, where that differs. */
+  shown?: string | null
+  /** Of a command: what it does, in the model's words. */
+  description?: string | null
+  /** Of a command: the directory in which it runs. */
+  workdir?: string | null
+  /** Of a command: patterns of the places outside of the worktree, and of those that hold keys, that it works in. */
+  directories?: Array<string> | null
+  /** Of a command: false where it cannot be told what it runs. */
+  understood?: boolean | null
+  /** Where a command is not understood: the patterns that rules deny. `polytree run --yes` rejects the question. */
+  denies?: Array<string> | null
+  /** Of a git command: what the repository's settings could make it run. */
+  git?: Array<string> | null
+  /** Of a command that is granted for one place only: by what names grants know it. */
+  bound?: { [key: string]: Array<string> } | null
+  /** Of a command: what it would run in. */
+  sandbox?: SandboxReport | null
+  /** Of the type `sandbox`: why it should run outside of it. */
+  reason?: string | null
+  /** Of a file: its absolute path. */
+  filePath?: string | null
+  /** Of the type `edit`: the change as a unified diff. */
+  diff?: string | null
+  /** Of the type `edit`: BLAKE3 of the file as it is, in hexadecimal; absent where it is new. */
+  version?: string | null
+  /** Of the type `external_directory`: the directory that "always" grants. */
+  directory?: string | null
+  /** Of a search: its pattern. */
+  pattern?: string | null
+  /** Of a search or a list: where. */
+  path?: string | null
+  /** Of a search: only files whose path matches this. */
+  include?: string | null
+  /** Of a search: the files in which matches were found and which a rule asks for. */
+  files?: Array<string> | null
+  /** Of the type `repeat`: the tool that is called again and again. */
+  tool?: string | null
+  /** Of the type `repeat`: its arguments. */
+  input?: unknown
 }
 /** How a question ended. */
 export type PermissionOutcome = "once" | "always" | "reject" | "aborted" | "expired"
@@ -1938,6 +2256,10 @@ export type PermissionReplyParams = {
   permissionID: PermissionId
   /** The answer. */
   response: PermissionResponse
+  /** With `always`: where it holds; default: in the project. */
+  scope?: GrantScope | null
+  /** With `always`: what is granted in place of all that `always` of the question offers: some of those patterns, or narrower ones. At most 1,000. */
+  always?: Array<string> | null
   /** With `reject`: a message for the model; the turn then continues. */
   message?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
@@ -1989,6 +2311,15 @@ export type ProjectCurrentParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Params of `project.forget`, which needs the `projectID`. */
+export type ProjectForgetParams = {
+  /** Delete its sessions too; otherwise a project with sessions is not forgotten. */
+  sessions?: boolean | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** A project. */
 export type ProjectId = string
 /** A project. */
@@ -2012,6 +2343,11 @@ export type ProjectListParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** A project's id. */
+export type ProjectOnly = {
+  /** The project. */
+  projectID: ProjectId
+}
 /** Times of a project, in milliseconds since 1970. */
 export type ProjectTime = {
   /** First seen. */
@@ -2025,6 +2361,8 @@ export type ProjectTime = {
 export type ProjectTrustParams = {
   /** Whether the project's own settings and agents may be used. */
   trusted: boolean
+  /** With `trusted: true`: `digest` of `config.sources`. If a file has changed since, the error is `conflict`. */
+  digest?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -2137,6 +2475,30 @@ export type QueuedPrompt = {
   /** Its parts. */
   parts: Array<Part>
 }
+/** Arguments of `read`. */
+export type ReadInput = {
+  /** The file or directory. */
+  filePath: string
+  /** The first line, from 1. */
+  offset?: number | null
+  /** How many lines. */
+  limit?: number | null
+}
+/** What a read file reports. */
+export type ReadMetadata = {
+  /** The first lines. */
+  preview?: string | null
+  /** The media type of an image or document. */
+  mime?: string | null
+  /** There is more than the model got. */
+  truncated: boolean
+  /** How many lines the file has, where that is known. */
+  lines?: number | null
+  /** The text was one that an editor has not saved. */
+  unsaved?: boolean | null
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
 /** What the model thought. */
 export type ReasoningPart = {
   /** The part's id. */
@@ -2180,6 +2542,13 @@ export type RevertedFile = {
   /** Why nothing happens. */
   reason?: string | null
 }
+/** Params of `rpc.discover`. */
+export type RpcDiscoverParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** A permission rule. The last matching rule wins. */
 export type Rule = {
   /** The permission's type, such as `bash` or `edit`; `*` for all. */
@@ -2211,12 +2580,29 @@ export type SandboxNetwork = {
   /** Servers on this machine may be reached too. */
   loopback?: boolean
 }
+/** What a command may touch. */
+export type SandboxPolicy = "read-only" | "workspace" | "off"
 /** What is enforced of a policy, and what is not. */
 export type SandboxPromise = {
   /** What is. */
   enforced: Array<SandboxWord>
   /** What is not. */
   missing: Array<SandboxWord>
+}
+/** What a command runs in, as far as this machine can enforce it: `metadata.sandbox` of a `bash` call and of a question. The last three fields are there when the command has ended. */
+export type SandboxReport = {
+  /** The policy. */
+  policy: SandboxPolicy
+  /** What is enforced. */
+  enforced: Array<SandboxWord>
+  /** What is not. */
+  missing: Array<SandboxWord>
+  /** The lines of the output that tell of a refusal, which the sandbox may have caused; the first few. */
+  refused?: Array<string>
+  /** Files by which programs are run, which the command has changed. They were put back as they were. */
+  restored?: Array<string>
+  /** Directories in which the command has created a git repository: its settings and hooks can name programs. */
+  repositories?: Array<string>
 }
 /** A part of what a policy promises. */
 export type SandboxWord = "read" | "write" | "git" | "network" | "domains" | "sockets" | "signals"
@@ -2258,6 +2644,8 @@ export type ServerInfoResult = {
 export type ServerInitializeParams = {
   /** Who connects. */
   clientInfo?: ClientInfo | null
+  /** What the client can do. */
+  capabilities?: ClientCapabilities | null
   /** The version of this contract that the client speaks. */
   protocolVersion?: number | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
@@ -2353,8 +2741,16 @@ export type Session = {
   agent?: string | null
   /** The model for prompts that name none. */
   model?: ModelRef | null
+  /** What `session.update` has chosen: it counts before what the agent and the last prompt say. */
+  choice?: SessionChoice | null
+  /** The branch of its checkout at its last prompt; absent outside of a repository, and where `HEAD` is detached. */
+  branch?: string | null
+  /** It is in no list, and its events are sent only to subscriptions with its `sessionID`. So are its descendants. */
+  hidden?: boolean
   /** What is done without a question; absent: as the settings have it. A child has that of its root. */
   mode?: Mode | null
+  /** Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final. */
+  permission?: Array<Rule>
   /** Where it is shared. */
   share?: SessionShare | null
   /** An undo that can still be taken back. */
@@ -2384,6 +2780,33 @@ export type SessionChildrenParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** What was chosen for prompts that name none. */
+export type SessionChoice = {
+  /** The model. */
+  model?: ModelRef | null
+  /** The variant; it is ignored with a model that does not have it. */
+  variant?: string | null
+}
+/** How full the context of a session's model is, in tokens. */
+export type SessionContext = {
+  /** The conversation at the end of the last answer, as the service counted it. 0: there is no answer yet, or the service does not count. */
+  used: number
+  /** The context of the model that the next prompt uses. 0: it is not known. */
+  limit: number
+  /** How much of it is kept free for the answer. */
+  reserved: number
+  /** The model that the next prompt uses. */
+  model: ModelRef
+}
+/** Params of `session.context`. */
+export type SessionContextParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** Params of `session.create`. */
 export type SessionCreateParams = {
   /** The id that the session shall have: the same id with the same params again returns that session. */
@@ -2398,10 +2821,49 @@ export type SessionCreateParams = {
   model?: ModelRef | null
   /** What is done without a question; default: as the settings have it. A child has that of its root. */
   mode?: Mode | null
+  /** Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final. At most 500. */
+  permission?: Array<Rule> | null
+  /** Keep it out of `session.list`, and send its events only to subscriptions with its `sessionID`. A child of a hidden session is hidden. */
+  hidden?: boolean | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
+}
+/** What the next prompt uses if it names nothing itself. */
+export type SessionDefaults = {
+  /** The agent. */
+  agent: string
+  /** The model. */
+  model: ModelRef
+  /** The variant of the model. */
+  variant?: string | null
+  /** What is done without a question. */
+  mode: Mode
+  /** Where each of them comes from. */
+  source: SessionDefaultsSource
+  /** Why the model cannot be used, for people; a prompt is refused for this reason. */
+  problem?: string | null
+}
+/** Params of `session.defaults`. */
+export type SessionDefaultsParams = {
+  /** The session whose next prompt is meant; without it the first prompt of a new session in the directory. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Where the defaults of the next prompt come from. */
+export type SessionDefaultsSource = {
+  /** Where the agent comes from. */
+  agent: DefaultSource
+  /** Where the model comes from. */
+  model: DefaultSource
+  /** Where the variant comes from; absent where there is none. */
+  variant?: DefaultSource | null
+  /** Where the mode comes from. */
+  mode: DefaultSource
 }
 /** Params of `session.delete`. */
 export type SessionDeleteParams = {
@@ -2496,6 +2958,12 @@ export type SessionListParams = {
   scope?: SessionScope | null
   /** Only those whose title contains this, upper or lower case. */
   search?: string | null
+  /** Only those that have no parent. */
+  roots?: boolean | null
+  /** Only those that are archived, or only the others; both if not said. */
+  archived?: boolean | null
+  /** Only those in whose conversation a text of the user or the model contains this, upper or lower case. At least 2 and at most 500 characters. */
+  text?: string | null
   /** How many at most: 1 to 1000, default 100. */
   limit?: number | null
   /** Only those after this one in the list's order. */
@@ -2542,7 +3010,7 @@ export type SessionPromptParams = {
   parts: string | Array<PartInput>
   /** The id that the user message shall have: the same id with the same params again joins that turn. */
   messageID?: MessageId | null
-  /** The model; default: the agent's, the session's last, the settings'. */
+  /** The model; default: the one chosen by `session.update`, the agent's, the session's last, the settings'. */
   model?: ModelRef | null
   /** The agent; default: the session's, else `build`. */
   agent?: string | null
@@ -2550,7 +3018,7 @@ export type SessionPromptParams = {
   system?: string | null
   /** Tools switched on or off, by name or wildcard. */
   tools?: { [key: string]: boolean } | null
-  /** The variant of the model, such as `high`; default: the agent's. `variants` of a model names them. */
+  /** The variant of the model, such as `high`; default: the one chosen by `session.update`, the agent's. `variants` of a model names them. */
   variant?: string | null
   /** How the model samples and how long its answers may be; default: as the agent has it. */
   options?: PromptOptions | null
@@ -2702,7 +3170,7 @@ export type SessionSubmitParams = {
   parts: string | Array<PartInput>
   /** The id that the user message shall have: the same id with the same params again joins that turn. */
   messageID?: MessageId | null
-  /** The model; default: the agent's, the session's last, the settings'. */
+  /** The model; default: the one chosen by `session.update`, the agent's, the session's last, the settings'. */
   model?: ModelRef | null
   /** The agent; default: the session's, else `build`. */
   agent?: string | null
@@ -2710,7 +3178,7 @@ export type SessionSubmitParams = {
   system?: string | null
   /** Tools switched on or off, by name or wildcard. */
   tools?: { [key: string]: boolean } | null
-  /** The variant of the model, such as `high`; default: the agent's. `variants` of a model names them. */
+  /** The variant of the model, such as `high`; default: the one chosen by `session.update`, the agent's. `variants` of a model names them. */
   variant?: string | null
   /** How the model samples and how long its answers may be; default: as the agent has it. */
   options?: PromptOptions | null
@@ -2771,8 +3239,16 @@ export type SessionUpdateParams = {
   title?: string | null
   /** Archive it, or take it out of the archive. */
   archived?: boolean | null
+  /** The agent of prompts that name none, from the next prompt on. Without a `model` beside it, a model that was chosen here before no longer counts, so that the agent's own does. */
+  agent?: string | null
+  /** The model of prompts that name none, from the next prompt on, also where the agent has one of its own. */
+  model?: ModelRef | null
+  /** The variant for prompts that name none, which the model must have; empty: the agent's again. Without it, a new model has the agent's variant. */
+  variant?: string | null
   /** What is done without a question, from the next tool call on. A child has that of its root. */
   mode?: Mode | null
+  /** The session's rules from the next tool call on, in place of those before; empty: none. */
+  permission?: Array<Rule> | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
   /** The project that the directory or session must belong to; another one answers `not_found`. */
@@ -3092,6 +3568,18 @@ export type TodoInfo = {
   /** The whole list. */
   todos: Array<Todo>
 }
+/** What the task list reports. */
+export type TodoMetadata = {
+  /** The whole list. */
+  todos: Array<Todo>
+}
+/** Arguments of `todoread`: none. */
+export type TodoReadInput = { [key: string]: unknown }
+/** Arguments of `todowrite`. */
+export type TodoWriteInput = {
+  /** The whole list. */
+  todos: Array<Todo>
+}
 /** Tokens, as the provider counted them; `input` excludes what came from the cache. */
 export type Tokens = {
   /** Read, not from the cache. */
@@ -3214,6 +3702,30 @@ export type UsableModel = {
   /** What is known about it. */
   info: Model
 }
+/** What totals are of. */
+export type UsageBy = "day" | "project" | "model"
+/** Params of `usage.list`. A `directory` or `projectID` means that project alone. */
+export type UsageListParams = {
+  /** Only what was used from then on, in milliseconds since 1970. */
+  since?: number | null
+  /** What the totals are of. */
+  by: UsageBy
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** What was used in a day, in a project or of a model. What was spent stays counted when its session is deleted. */
+export type UsageTotal = {
+  /** The day as `YYYY-MM-DD`, the project's id, or `provider/model`. */
+  key: string
+  /** What it cost, in US dollars. */
+  cost: number
+  /** The tokens of all model calls. */
+  tokens: Tokens
+  /** How many prompts were sent. */
+  prompts: number
+}
 /** A prompt. */
 export type UserMessage = {
   /** The message's id. */
@@ -3250,9 +3762,60 @@ export type Utf16Range = {
 }
 /** A version control system. */
 export type Vcs = "git"
+/** A checkout of a repository. */
+export type VcsCheckout = {
+  /** Its absolute path. */
+  directory: string
+  /** Its branch; absent where `HEAD` is detached. */
+  branch?: string | null
+}
+/** Params of `vcs.get`. */
+export type VcsGetParams = {
+  /** The session whose directory is meant. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Where a checkout stands. Outside of a repository everything is absent. */
+export type VcsInfo = {
+  /** The branch; absent where `HEAD` is detached. */
+  branch?: string | null
+  /** The commit; absent before the first one. */
+  head?: string | null
+  /** The short name of the branch that this one follows. */
+  upstream?: string | null
+  /** Commits that the upstream lacks; absent where it is gone, or counting takes too long. */
+  ahead?: number | null
+  /** Commits of the upstream that this branch lacks. */
+  behind?: number | null
+  /** The checkouts of the repository, the main one first; at most 1,000. */
+  worktrees: Array<VcsCheckout>
+}
+/** Arguments of `write`. */
+export type WriteInput = {
+  /** The file. */
+  filePath: string
+  /** The whole content. */
+  content: string
+}
 
 /** An event whose `properties` are told by its `type`. */
 export type AnyEvent = Omit<Event, 'type' | 'properties'> & EventPayload
+
+/** Arguments of each built-in tool, and the `metadata` of its results. */
+export interface Tools {
+  bash: { input: BashInput; metadata: BashMetadata }
+  edit: { input: EditInput; metadata: EditMetadata }
+  glob: { input: GlobInput; metadata: GlobMetadata }
+  grep: { input: GrepInput; metadata: GrepMetadata }
+  list: { input: ListInput; metadata: ListMetadata }
+  read: { input: ReadInput; metadata: ReadMetadata }
+  todoread: { input: TodoReadInput; metadata: TodoMetadata }
+  todowrite: { input: TodoWriteInput; metadata: TodoMetadata }
+  write: { input: WriteInput; metadata: EditMetadata }
+}
 
 /** Params and result of each method. */
 export interface Methods {
@@ -3260,6 +3823,8 @@ export interface Methods {
   "server.initialize": { params: ServerInitializeParams; result: ServerInitializeResult }
   /** Returns version, process, data directory and listeners. */
   "server.info": { params: ServerInfoParams; result: ServerInfoResult }
+  /** Returns the OpenRPC document of this daemon: methods, types, events and errors. */
+  "rpc.discover": { params: RpcDiscoverParams; result: unknown }
   /** Returns the state of the daemon, and advice about it. */
   "server.diagnose": { params: ServerDiagnoseParams; result: Diagnosis }
   /** Ends the daemon, at once or after the turns that run; answers before. */
@@ -3280,14 +3845,24 @@ export interface Methods {
   "project.update": { params: ProjectUpdateParams; result: Project }
   /** Trusts or distrusts the settings and agents in the project's files. */
   "project.trust": { params: ProjectTrustParams; result: Project }
+  /** Forgets a project with its name, trust and grants. Its files stay as they are. */
+  "project.forget": { params: ProjectForgetParams; result: boolean }
+  /** Returns branch, commit, upstream and checkouts of the directory's repository. */
+  "vcs.get": { params: VcsGetParams; result: VcsInfo }
   /** Creates a session. */
   "session.create": { params: SessionCreateParams; result: Session }
   /** Lists sessions, the most recently updated first. */
   "session.list": { params: SessionListParams; result: Array<Session> }
   /** Reads one session. */
   "session.get": { params: SessionGetParams; result: Session }
-  /** Changes a session's title or archives it. */
+  /** Changes a session's title, or what its next prompts use, or archives it. */
   "session.update": { params: SessionUpdateParams; result: Session }
+  /** Returns what the next prompt uses, of a session or of a new one in the directory. */
+  "session.defaults": { params: SessionDefaultsParams; result: SessionDefaults }
+  /** Returns how full the context of a session's model is. */
+  "session.context": { params: SessionContextParams; result: SessionContext }
+  /** Returns what model calls have cost and used, by day, project or model. */
+  "usage.list": { params: UsageListParams; result: Array<UsageTotal> }
   /** Deletes a session, its children and their messages; running turns end first. */
   "session.delete": { params: SessionDeleteParams; result: boolean }
   /** Lists the direct children of a session, oldest first. */
@@ -3336,6 +3911,8 @@ export interface Methods {
   "file.status": { params: FileStatusParams; result: Array<File> }
   /** Finds files and directories by name, the best first, relative to the directory; directories end with `/`. */
   "file.find": { params: FileFindParams; result: Array<string> }
+  /** Finds files and directories as `file.find` does, with the places of the match in each path. */
+  "file.match": { params: FileMatchParams; result: Array<FileMatch> }
   /** Lists the open permission questions. */
   "permission.list": { params: PermissionListParams; result: Array<Permission> }
   /** Answers a permission question. */
@@ -3354,6 +3931,10 @@ export interface Methods {
   "buffer.close": { params: BufferCloseParams; result: boolean }
   /** Answers the event `buffer.edit`. */
   "buffer.reply": { params: BufferReplyParams; result: boolean }
+  /** Announces what an editor's language servers say about a text that it has announced; ends with the connection. */
+  "diagnostics.set": { params: DiagnosticsSetParams; result: boolean }
+  /** Has a file shown by the editors of its worktree; returns whether there is one that can. */
+  "editor.open": { params: EditorOpenParams; result: boolean }
   /** Lists providers and their models. */
   "provider.list": { params: ProviderListParams; result: ProviderListResult }
   /** Lists the models of all providers that can be used. */
@@ -3368,6 +3949,8 @@ export interface Methods {
   "auth.list": { params: AuthListParams; result: Array<AuthEntry> }
   /** Returns the settings in force, with secrets masked. */
   "config.get": { params: ConfigGetParams; result: Config }
+  /** Lists the files that decide about the directory, and which of them are trusted; never their contents. */
+  "config.sources": { params: ConfigSourcesParams; result: ConfigSources }
   /** Lists the agents. */
   "agent.list": { params: AgentListParams; result: Array<Agent> }
   /** Lists the tools that a model is offered. */

@@ -1,15 +1,20 @@
 // The page: connects the daemon's state with the elements. The fragment of the address contains the chosen session; a
 // token in it is removed immediately.
 /** @import { AnyEvent, Session } from 'polytree' */
+import { Actions } from './session/actions.js'
 import { Asks } from './asks.js'
 import * as dialogs from './dialogs.js'
 import { atNextFrame, byId, fill, h, say } from './dom.js'
+import * as exports from './session/exports.js'
 import { Follower, SESSIONS } from './follow.js'
 import { compact, messageOf, money } from './format.js'
+import { opensMenu } from './menu.js'
 import { Model } from './model.js'
 import { Prompt } from './prompt.js'
+import { Queue } from './session/queue.js'
 import { RpcError } from './connection.js'
 import { SessionList } from './sessions.js'
+import { drawTodos } from './session/todos.js'
 import { Transcript } from './transcript.js'
 
 // One origin may have several daemons below different paths.
@@ -18,7 +23,12 @@ const LETTERS = 'polytree.letters'
 
 const model = new Model()
 const follower = new Follower(model)
-const transcript = new Transcript(model, () => attempt(() => follower.older()), (entry) => prompt.sendAgain(entry))
+const transcript = new Transcript(model, {
+  readOlder: () => attempt(() => follower.older()),
+  sendAgain: (entry) => prompt.sendAgain(entry),
+  menu: (entry) => actions.menuOf(entry),
+  told: (undone) => actions.drawUndone(undone),
+})
 const list = new SessionList(model, {
   search: (text) => attempt(() => readSessions(text ? { search: text } : null)),
   more: () => attempt(() => readSessions({ before: oldest() })),
@@ -34,7 +44,14 @@ const asks = new Asks(model, async (permission, response, message) => {
     asks.draw()
   }
 })
-const prompt = new Prompt(model, follower, problem)
+const prompt = new Prompt(model, follower, problem, () => transcript.toEnd())
+const actions = new Actions(model, follower, prompt, { announce, tell: problem, attempt })
+const queue = new Queue(model, follower, {
+  steer: (parts) => prompt.submit(parts, true),
+  submit: (parts) => prompt.submit(parts, false),
+  tell: problem,
+  announce,
+})
 
 /** @type {string | null} */
 let chosen = null
@@ -44,10 +61,19 @@ model.onLists = () => {
   list.draw()
   asks.draw()
   prompt.drawChoices()
+  prompt.draw()
+  queue.draw()
+  transcript.draw()
+  seekUndone()
   drawSession()
 }
 model.onAsks = () => asks.draw()
-model.onHistory = () => transcript.draw()
+model.onHistory = () => {
+  transcript.draw()
+  queue.draw()
+  seekUndone()
+}
+model.onTodos = () => drawTodos(model)
 model.onNews = news
 follower.onState = drawLink
 
@@ -166,9 +192,10 @@ function choose(sessionID) {
   if (sessionID === chosen) return
   chosen = list.chosen = asks.chosen = sessionID
   problem('')
-  byId('menu').removeAttribute('open')
   model.choose(sessionID)
   prompt.choose(sessionID)
+  queue.choose(sessionID)
+  drawUndoneButton()
   if (sessionID && follower.state === 'live') {
     void attempt(() => follower.reload())
     if (!model.sessions.has(sessionID)) void attempt(() => readSession(sessionID))
@@ -177,6 +204,28 @@ function choose(sessionID) {
   list.draw()
   asks.draw()
   drawSession()
+}
+
+let seeking = false
+
+/** Reads the messages up to the first one that is undone, and some that are not. */
+function seekUndone() {
+  const { history } = model
+  const revert = model.sessions.get(history?.sessionID ?? '')?.revert
+  if (seeking || !revert || !history?.loaded || !history.more || follower.state !== 'live') return
+  const first = history.entries[0]
+  if (history.get(revert.messageID) && first?.info.id !== revert.messageID) return
+  seeking = true
+  const read = attempt(() => follower.older(500))
+  void read.finally(() => {
+    seeking = false
+    // Without an answer this would never end.
+    if (history.entries[0] !== first) seekUndone()
+  })
+}
+
+function drawUndoneButton() {
+  byId('undone-show').setAttribute('aria-pressed', String(transcript.showsUndone))
 }
 
 function startSession() {
@@ -194,7 +243,6 @@ function stop() {
 
 /** @param {(session: Session) => void} act */
 const withSession = (act) => () => {
-  byId('menu').removeAttribute('open')
   const session = model.sessions.get(chosen ?? '')
   if (session) act(session)
 }
@@ -203,13 +251,16 @@ const archive = withSession((session) => attempt(() => follower.call('session.up
 
 const showProject = withSession((session) => dialogs.project(model, follower, session))
 fill(byId('trust'), 'This project has settings of its own that are not used before you trust them. ', h('button', { type: 'button', class: 'small', onclick: showProject }, 'Look'))
-fill(
-  byId('menu-items'),
-  h('button', { type: 'button', onclick: withSession((session) => dialogs.rename(follower, session)) }, 'Rename'),
-  h('button', { type: 'button', onclick: showProject }, 'Project, trust, grants'),
-  h('button', { type: 'button', onclick: archive }, 'Archive, or take out'),
-  h('button', { type: 'button', class: 'danger', onclick: withSession((session) => dialogs.remove(follower, session)) }, 'Delete'),
-)
+opensMenu(/** @type {HTMLButtonElement} */ (byId('menu')), () => [
+  { label: 'Changed files', act: () => actions.changes() },
+  { label: 'Undo the last prompt…', act: () => actions.revertLast() },
+  { label: 'Fork', act: () => actions.fork() },
+  { label: 'Export…', act: withSession((session) => exports.save(follower, session)) },
+  { label: 'Rename', act: withSession((session) => dialogs.rename(follower, session)) },
+  { label: 'Project, trust, grants', act: showProject },
+  { label: actions.session?.time.archived ? 'Take out of the archive' : 'Archive', act: archive },
+  { label: 'Delete', kind: 'danger', act: withSession((session) => dialogs.remove(follower, session)) },
+])
 
 // ---- keys
 
@@ -223,6 +274,9 @@ const KEYS = {
   k: ['goes to the session before', () => list.step(-1)],
   q: ['goes to the first question of this session', () => asks.focus()],
   s: ['stops the turn', stop],
+  w: ['goes to the prompts that wait', () => queue.focus()],
+  c: ['shows the changed files', () => actions.changes()],
+  u: ['undoes the last prompt, after a look at the files', () => actions.revertLast()],
   e: ['goes to the end of the conversation', () => transcript.toEnd()],
   d: ['tells about the daemon and who is connected', () => dialogs.daemon(follower)],
 }
@@ -230,13 +284,12 @@ const KEYS = {
 function showKeys() {
   /** @type {[string, string][]} */
   const all = Object.entries(KEYS).map(([key, [what]]) => [key, what])
-  all.push(['↑ ↓', 'in the list: moves; Enter opens'], ['Enter', 'in the prompt: sends; Shift+Enter begins a line'], ['↑', 'in the empty prompt: the last one again'], ['Esc', 'leaves the prompt, closes a dialog'])
+  all.push(['↑ ↓', 'in the list: moves; Enter opens'], ['Enter', 'in the prompt: sends, or queues while a turn runs; Shift+Enter begins a line'], ['Ctrl+Enter', 'in the prompt: steers the running turn'], ['Alt+↑ Alt+↓', 'on a prompt that waits: moves it'], ['↑', 'in the empty prompt: the last one again'], ['Esc', 'leaves the prompt, closes a dialog'])
   dialogs.keys(all, localStorage.getItem(LETTERS) !== 'off', (on) => localStorage.setItem(LETTERS, on ? 'on' : 'off'))
 }
 
 document.addEventListener('keydown', (event) => {
   const target = /** @type {HTMLElement} */ (event.target)
-  if (event.key === 'Escape' && byId('menu').hasAttribute('open')) byId('menu').removeAttribute('open')
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
   if (target.closest('input, textarea, select, dialog, #gate')) return
   if (event.key !== '?' && localStorage.getItem(LETTERS) === 'off') return
@@ -292,6 +345,12 @@ byId('gate-form').addEventListener('submit', (event) => {
 })
 byId('new').addEventListener('click', startSession)
 byId('stop').addEventListener('click', stop)
+byId('changes').addEventListener('click', () => actions.changes())
+byId('undone-show').addEventListener('click', () => {
+  transcript.showsUndone = !transcript.showsUndone
+  drawUndoneButton()
+  transcript.draw()
+})
 byId('help').addEventListener('click', showKeys)
 byId('link').addEventListener('click', () => dialogs.daemon(follower))
 byId('retry').addEventListener('click', () => follower.hurry())
@@ -305,6 +364,7 @@ addEventListener('online', () => follower.hurry())
 document.addEventListener('visibilitychange', () => !document.hidden && follower.hurry())
 addEventListener('hashchange', readAddress)
 
+prompt.resume()
 const given = new URLSearchParams(location.hash.slice(1)).has('token')
 readAddress()
 if (!given) connect()

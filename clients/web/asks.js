@@ -1,9 +1,9 @@
 // Open questions: those of the chosen session and its children with buttons, all others as one line with links.
 /** @import { Permission } from 'polytree' */
 /** @import { Model } from './model.js' */
+import { diffView } from './session/diff.js'
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
 import { ago, counted } from './format.js'
-import { diffView } from './parts.js'
 import { exact } from './visible.js'
 
 /** @typedef {(permission: Permission, response: 'once' | 'always' | 'reject', message?: string) => Promise<void>} Reply */
@@ -131,7 +131,7 @@ export class Asks {
 /** The subject of a question: the command and its directory, the change, the patterns. @param {Permission} permission */
 function detail({ type, metadata, patterns }) {
   const { command, diff, filePath, workdir, directories, understood } = /** @type {Record<string, unknown>} */ (metadata ?? {})
-  if (typeof diff === 'string' && diff) return [diffView(exact(diff), Infinity)]
+  if (typeof diff === 'string' && diff) return [diffView(diff, Infinity)]
   if (typeof command !== 'string') return [path(typeof filePath === 'string' ? filePath : patterns.join(', '))]
   const outside = type === 'bash' && Array.isArray(directories) ? directories.join(', ') : ''
   return [

@@ -7,13 +7,15 @@ export class RpcError extends Error {
   /**
    * @param {string} message
    * @param {string} kind
-   * @param {{ hint?: string }} [data]
+   * @param {{ hint?: string, files?: unknown[] }} [data]
    */
   constructor(message, kind, data = {}) {
     super(message)
     this.name = 'RpcError'
     this.kind = kind
     this.hint = data.hint
+    /** The files that are in the way. */
+    this.files = data.files
   }
 }
 

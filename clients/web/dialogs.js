@@ -5,37 +5,7 @@
 /** @import { Child } from './dom.js' */
 import { fill, h, say } from './dom.js'
 import { ago, messageOf, newId, shortPath, size } from './format.js'
-
-/**
- * Opens a dialog. `act` makes it a form; after an error it shows the message and stays open.
- * @param {string} title
- * @param {Child[]} content
- * @param {{ label: string, kind?: string, act: () => Promise<void> }} [action]
- */
-function open(title, content, action) {
-  const problem = h('p', { class: 'error', role: 'alert', hidden: true })
-  const close = h('button', { type: 'button', onclick: () => dialog.close() }, action ? 'Cancel' : 'Close')
-  const act = action ? h('button', { type: 'submit', class: action.kind ?? 'primary' }, action.label) : null
-  const form = h('form', {}, h('h2', { id: 'dialog-title' }, title), ...content, problem, h('div', { class: 'dialog-buttons' }, close, act))
-  const dialog = h('dialog', { 'aria-labelledby': 'dialog-title' }, form)
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    if (!action || !act || act.disabled) return
-    act.disabled = true
-    action.act().then(
-      () => dialog.close(),
-      (error) => {
-        act.disabled = false
-        problem.hidden = false
-        say(problem, messageOf(error))
-      },
-    )
-  })
-  dialog.addEventListener('close', () => dialog.remove())
-  document.body.append(dialog)
-  dialog.showModal()
-  return { dialog, problem }
-}
+import { open } from './modal.js'
 
 /** @param {...[string, Child]} rows */
 const facts = (...rows) => h('dl', { class: 'facts' }, ...rows.filter(([, value]) => value !== '').flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]))

@@ -130,7 +130,7 @@ export class Follower {
       this.#set('live')
       this.#delay = FIRST_DELAY
       for (const wake of this.#waiters.splice(0)) wake()
-      if (fresh) void this.#readQueues(connection)
+      if (fresh) void this.#readQueues()
       if (fresh || !this.model.history?.loaded) void this.reload()
       await ended
     } finally {
@@ -209,40 +209,62 @@ export class Follower {
     const old = this.model.history
     if (!old) return
     const history = this.model.choose(old.sessionID)
-    if (history) await this.#readPage(history, undefined)
+    if (!history) return
+    const { sessionID } = history
+    void this.#readQueue(sessionID)
+    const todos = () => this.callUntilAnswered('session.todo', { sessionID })
+    void this.model.refresh(`todos ${sessionID}`, todos, (list) => this.model.setTodos(sessionID, list)).catch(ignoreRefusal)
+    await this.#readPage(history, undefined, MESSAGES)
   }
 
-  /** Reads the messages before the loaded ones. */
-  async older() {
+  /** Reads the messages before the loaded ones. @param {number} [limit] */
+  async older(limit = MESSAGES) {
     const history = this.model.history
-    if (history?.loaded && history.more) await this.#readPage(history, history.entries[0]?.info.id)
+    if (history?.loaded && history.more) await this.#readPage(history, history.entries[0]?.info.id, limit)
   }
 
-  /** @param {import('./history.js').History} history @param {string | undefined} before */
-  async #readPage(history, before) {
-    const params = { sessionID: history.sessionID, limit: MESSAGES, before }
-    await history.read(() => this.call('session.messages', params), (messages) => history.prepend(messages, messages.length === MESSAGES))
+  /** @param {import('./history.js').History} history @param {string | undefined} before @param {number} limit */
+  async #readPage(history, before, limit) {
+    const params = { sessionID: history.sessionID, limit, before }
+    await history.read(() => this.call('session.messages', params), (messages) => history.prepend(messages, messages.length === limit))
     if (this.model.history === history) this.model.onHistory()
   }
 
-  /** Queues are only in events, so those of busy sessions are read from the log. @param {Connection} connection */
-  async #readQueues(connection) {
-    for (const sessionID of this.model.sessions.keys()) {
-      if (this.model.status(sessionID).type === 'idle') continue
-      const params = { sessionID, types: ['session.queue.updated'], since: 0, limit: 10_000 }
-      const { events } = await connection.call('event.list', params).catch(() => ({ events: [] }))
-      const own = /** @type {AnyEvent[]} */ (events).filter((event) => event.sessionID === sessionID)
-      const last = own.at(-1)
-      if (last?.type === 'session.queue.updated') this.model.setQueue(sessionID, last.properties.queue)
-    }
+  /** The queues of busy sessions, for the list; that of the chosen one is read with its messages. */
+  async #readQueues() {
+    for (const sessionID of this.model.sessions.keys()) if (this.model.status(sessionID).type !== 'idle') await this.#readQueue(sessionID)
+  }
+
+  /** @param {string} sessionID */
+  async #readQueue(sessionID) {
+    const read = () => this.callUntilAnswered('session.queue', { sessionID })
+    await this.model.refresh(`queue ${sessionID}`, read, (prompts) => this.model.takeQueue(sessionID, prompts)).catch(ignoreRefusal)
+  }
+
+  /**
+   * An answer as text, with numbers as the daemon wrote them: those of JavaScript have 53 bits.
+   * @template {keyof Methods} M
+   * @param {M} method
+   * @param {Methods[M]['params']} params
+   */
+  async callExactly(method, params) {
+    const answer = await this.#post(method, params).then((response) => response.text()).catch(() => null)
+    if (answer === null) throw new RpcError('the daemon cannot be reached', 'disconnected', { hint: 'Try again when the page is connected' })
+    const { result, error } = JSON.parse(answer, exactNumber)
+    if (error) throw new RpcError(error.message, error.data?.kind ?? String(error.code), error.data)
+    return JSON.stringify(result, null, 2)
+  }
+
+  /** An ordinary request, beside the WebSocket. @param {string} method @param {unknown} [params] */
+  #post(method, params) {
+    const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' }
+    return fetch('./', { method: 'POST', headers, body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }) })
   }
 
   /** Browsers do not report why a WebSocket was refused, so this sends an ordinary request. */
   async #whyRefused() {
     try {
-      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'server.info' })
-      const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' }
-      const { status } = await fetch('./', { method: 'POST', headers, body })
+      const { status } = await this.#post('server.info')
       if (status === 401) return 'The daemon did not accept the token of this page.'
       return status === 403 ? `The daemon does not take requests from pages at ${location.origin}. It has to be started with that address allowed.` : ''
     } catch {
@@ -269,4 +291,16 @@ export class Follower {
     this.state = state
     this.onState()
   }
+}
+
+/** The session may be gone; there is an event for this. @param {unknown} error */
+function ignoreRefusal(error) {
+  if (!(error instanceof RpcError)) throw error
+}
+
+/** @param {string} _ @param {unknown} value @param {{ source?: string }} [context] missing in older browsers */
+function exactNumber(_, value, context) {
+  const { rawJSON } = /** @type {{ rawJSON?: (text: string) => unknown }} */ (/** @type {unknown} */ (JSON))
+  if (typeof value !== 'number' || !rawJSON || !context?.source || String(value) === context.source) return value
+  return rawJSON(context.source)
 }

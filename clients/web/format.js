@@ -24,6 +24,9 @@ export function shortPath(path, names = 2) {
   return parts.length <= names ? path : parts.slice(-names).join('/')
 }
 
+/** A path as seen from a directory. @param {string} path @param {string} directory */
+export const relative = (path, directory) => (directory && path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path)
+
 /** @param {number} ms since 1970 @param {number} [now] */
 export function ago(ms, now = Date.now()) {
   const seconds = Math.max(0, Math.round((now - ms) / 1000))

@@ -1,7 +1,7 @@
 // The page's model of the daemon: projects, sessions, statuses, open questions, and the chosen session's messages. Pure:
 // takes events and answers, and calls `on...`. No elements, no network.
-/** @import { AnyEvent, Permission, Project, Session, SessionStatus } from 'polytree' */
-import { History } from './history.js'
+/** @import { AnyEvent, Part, Permission, Project, QueuedPrompt, Session, SessionStatus, Todo } from 'polytree' */
+import { History, withoutReferences } from './history.js'
 
 /** @typedef {{ sessions: Session[], projects: Project[], status: Record<string, SessionStatus>, permissions: Permission[] }} Lists */
 
@@ -17,6 +17,16 @@ export class Model {
   #status = new Map()
   /** @type {Map<string, string[]>} */
   #queues = new Map()
+  /** Sessions whose queue has been read or told. @type {Set<string>} */
+  #known = new Set()
+  /** The parts of prompts that wait, where no message has them. @type {Map<string, Part[]>} */
+  waiting = new Map()
+  /** Prompts that this page has sent into a running turn. @type {Set<string>} */
+  steering = new Set()
+  /** The task list of the chosen session. @type {Todo[]} */
+  todos = []
+  /** What is being read and no event has told meanwhile. @type {Set<string>} */
+  #awaited = new Set()
   /** Open questions, oldest first. @type {Map<string, Permission>} */
   permissions = new Map()
   /** The chosen session. @type {History | null} */
@@ -32,12 +42,19 @@ export class Model {
   onAsks = () => {}
   /** The chosen session's messages have changed. */
   onHistory = () => {}
+  /** The chosen session's task list has changed. */
+  onTodos = () => {}
   /** Something worth telling to who cannot see it. @type {(event: AnyEvent) => void} */
   onNews = () => {}
 
   /** @param {string} sessionID @returns {SessionStatus} */
   status(sessionID) {
     return this.#status.get(sessionID) ?? IDLE
+  }
+
+  /** @param {string} sessionID */
+  knowsQueue(sessionID) {
+    return this.#known.has(sessionID)
   }
 
   /** @param {string} sessionID @returns {string[]} */
@@ -69,8 +86,36 @@ export class Model {
     this.onLists()
   }
 
+  /**
+   * Reads what events tell as a whole too: an event that arrives meanwhile is newer.
+   * @template T
+   * @param {string} key
+   * @param {() => Promise<T>} read
+   * @param {(result: T) => void} take
+   */
+  async refresh(key, read, take) {
+    this.#awaited.add(key)
+    const result = await read()
+    if (this.#awaited.delete(key)) take(result)
+  }
+
+  /** @param {string} sessionID @param {QueuedPrompt[]} prompts */
+  takeQueue(sessionID, prompts) {
+    for (const { messageID, parts } of prompts) this.waiting.set(messageID, parts)
+    this.setQueue(sessionID, prompts.map(({ messageID }) => messageID))
+  }
+
+  /** @param {string} sessionID @param {Todo[]} todos */
+  setTodos(sessionID, todos) {
+    if (this.history?.sessionID !== sessionID) return
+    this.todos = todos
+    this.onTodos()
+  }
+
   /** @param {string} sessionID @param {string[]} queue */
   setQueue(sessionID, queue) {
+    this.#known.add(sessionID)
+    for (const id of this.queue(sessionID)) if (!queue.includes(id)) for (const known of [this.waiting, this.steering]) known.delete(id)
     if (queue.length) this.#queues.set(sessionID, queue)
     else this.#queues.delete(sessionID)
     this.onLists()
@@ -79,7 +124,9 @@ export class Model {
 
   /** Chooses the session whose messages are kept. @param {string | null} sessionID */
   choose(sessionID) {
+    if (this.history?.sessionID !== sessionID) this.todos = []
     this.history = sessionID ? new History(sessionID) : null
+    this.onTodos()
     this.onHistory()
     return this.history
   }
@@ -92,7 +139,14 @@ export class Model {
         this.onHistory()
       }
     } else if (event.type === 'session.queue.updated') {
-      this.setQueue(event.properties.sessionID, event.properties.queue)
+      const { sessionID, queue } = event.properties
+      this.#awaited.delete(`queue ${sessionID}`)
+      this.setQueue(sessionID, queue)
+    } else if (event.type === 'todo.updated') {
+      const { sessionID, todos } = event.properties
+      withoutReferences(todos)
+      this.#awaited.delete(`todos ${sessionID}`)
+      this.setTodos(sessionID, /** @type {Todo[]} */ (todos))
     } else if (event.cursor > this.#listed) {
       this.#applyToLists(event)
     }

@@ -1,9 +1,11 @@
 // One part of a message as an element that can be drawn again: text, thinking, a tool call, a file.
 /** @import { Part, ToolPart, MessageError } from 'polytree' */
 /** @import { Entry } from './history.js' */
+import { diffView } from './session/diff.js'
 import { fill, h, say } from './dom.js'
-import { duration } from './format.js'
+import { counted, duration } from './format.js'
 import { drawMarkdown } from './markdown.js'
+import { exactLine } from './visible.js'
 
 /** @typedef {{ element: HTMLElement, draw: (part: any, entry: Entry) => void }} PartView */
 
@@ -32,7 +34,7 @@ export function partView(part, entry) {
     case 'subtask':
       return fixed(h('p', { class: 'quiet' }, `Asked the agent ${part.agent}: ${part.description}`))
     case 'patch':
-      return fixed(h('details', { class: 'fold' }, h('summary', {}, `Changed ${part.files.length === 1 ? '1 file' : `${part.files.length} files`}`), h('ul', {}, ...part.files.map((path) => h('li', { class: 'path' }, path)))))
+      return patch()
     case 'retry':
       return fixed(h('p', { class: 'warning' }, `Attempt ${part.attempt} failed: ${part.error.data.message}. It was tried again.`))
     case 'compaction':
@@ -41,6 +43,31 @@ export function partView(part, entry) {
       return null
   }
 }
+
+/** The files of all calls of a message, at the first of them. @returns {PartView} */
+function patch() {
+  const element = h('details', { class: 'fold' })
+  const list = (/** @type {string[]} */ paths) => h('ul', {}, ...paths.map((path) => h('li', { class: 'path' }, exactLine(path))))
+  let shown = ''
+  return {
+    element,
+    draw(part, entry) {
+      const all = entry.parts.filter(({ type }) => type === 'patch')
+      element.hidden = all[0]?.id !== part.id
+      const files = pathsOf(all, 'files')
+      const uncovered = pathsOf(all, 'uncovered')
+      const now = JSON.stringify([files, uncovered])
+      if (now === shown) return
+      shown = now
+      const title = [files.length ? `Changed ${counted(files.length, 'file')}` : '', uncovered.length ? `${counted(uncovered.length, 'path')} that cannot be undone` : ''].filter(Boolean).join(', ')
+      const more = uncovered.length ? [h('p', { class: 'warning' }, 'These may have changed too, and no copy of them was kept:'), list(uncovered)] : []
+      fill(element, h('summary', {}, title), files.length ? list(files) : null, ...more)
+    },
+  }
+}
+
+/** @param {Part[]} parts @param {'files' | 'uncovered'} name */
+const pathsOf = (parts, name) => [...new Set(parts.flatMap((part) => (part.type === 'patch' ? (part[name] ?? []) : [])))]
 
 /** @param {HTMLElement} element @returns {PartView} */
 const fixed = (element) => ({ element, draw: () => {} })
@@ -203,24 +230,6 @@ function drawLong(element, text) {
   }
   const rest = h('button', { type: 'button', class: 'small', onclick: () => say(element, text) }, `Show all ${text.length.toLocaleString()} characters`)
   fill(element, text.slice(0, SHOWN), '\n', rest)
-}
-
-/**
- * A unified diff with its lines marked.
- * @param {string} diff
- * @param {number} [most] so many characters are shown before somebody asks for all of it
- */
-export function diffView(diff, most = SHOWN) {
-  const lines = diff.slice(0, most).trimEnd().split('\n')
-  const kinds = { '+': 'added', '-': 'removed', '@': 'place' }
-  const rows = lines.map((line) => {
-    const isHead = line.startsWith('+++') || line.startsWith('---')
-    const kind = isHead ? 'place' : (kinds[/** @type {keyof typeof kinds} */ (line.charAt(0))] ?? null)
-    return h('span', { class: kind }, `${line}\n`)
-  })
-  const element = h('pre', { class: 'diff', tabIndex: 0 }, ...rows)
-  if (diff.length > most) element.append(h('button', { type: 'button', class: 'small', onclick: () => say(element, diff) }, 'Show all'))
-  return element
 }
 
 /** @param {MessageError} error */

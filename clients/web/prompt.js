@@ -1,11 +1,15 @@
 // The prompt of the chosen session: text, files, agent and model. A prompt arrives exactly once, also across reconnects,
-// because the page creates the message's id. Drafts survive a reload.
-/** @import { Agent, Config, ModelRef, PartInput, ProviderListResult, SessionSubmitParams } from 'polytree' */
+// because the page creates the message's id. Drafts survive a reload. While a turn runs, a prompt waits in the queue, or
+// steers the turn.
+/** @import { Agent, Config, ModelRef, Part, PartInput, ProviderListResult } from 'polytree' */
 /** @import { Entry } from './history.js' */
 /** @import { Follower } from './follow.js' */
 /** @import { Model } from './model.js' */
-import { byId, fill, h } from './dom.js'
+/** @import { Letter } from './session/outbox.js' */
+import { byId, fill, h, say } from './dom.js'
 import { messageOf, newId, size } from './format.js'
+import { inputsOf, textOf } from './session/inputs.js'
+import { Outbox } from './session/outbox.js'
 
 /** @typedef {{ name: string, mime: string, url: string, bytes: number }} Attached */
 
@@ -19,9 +23,10 @@ export class Prompt {
   #agent = /** @type {HTMLSelectElement} */ (byId('agent'))
   #model = /** @type {HTMLSelectElement} */ (byId('model'))
   #hint = byId('prompt-hint')
+  #button = byId('send')
+  #steer = byId('steer')
   /** @type {Attached[]} */
   #attached = []
-  #sending = 0
   /** @type {string | null} */
   #sessionID = null
   /** The directory whose agents and models are offered. */
@@ -35,15 +40,19 @@ export class Prompt {
    * @param {Model} model
    * @param {Follower} follower
    * @param {(problem: string) => void} tell
+   * @param {() => void} sent what was written goes to the end of the conversation
    */
-  constructor(model, follower, tell) {
+  constructor(model, follower, tell, sent) {
     this.model = model
     this.follower = follower
+    this.outbox = new Outbox(follower)
     this.tell = tell
+    this.sent = sent
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault()
-      void this.#send()
+      void this.#send(false)
     })
+    this.#steer.addEventListener('click', () => void this.#send(true))
     this.#input.addEventListener('keydown', (event) => this.#key(event))
     this.#input.addEventListener('input', () => this.#keepDraft())
     this.#input.addEventListener('paste', (event) => {
@@ -75,9 +84,10 @@ export class Prompt {
     this.#form.hidden = sessionID === null
     this.#attached = []
     this.#drawAttached()
-    this.#input.value = sessionID ? (sessionStorage.getItem(`draft.${sessionID}`) ?? '') : ''
+    this.#input.value = sessionID ? draftOf(sessionID) : ''
     this.#offered = ''
     this.#picked = { agent: '', model: '' }
+    this.draw()
     void this.offer()
   }
 
@@ -85,11 +95,23 @@ export class Prompt {
     this.#input.focus()
   }
 
+  /** Whether a turn of the chosen session runs. */
+  get #isBusy() {
+    return this.#sessionID !== null && this.model.status(this.#sessionID).type !== 'idle'
+  }
+
   draw() {
     const lost = this.follower.state !== 'live'
-    let hint = 'Enter sends, Shift+Enter begins a line'
-    if (this.#sending) hint = lost ? 'Will be sent when the connection is back' : 'Sending…'
-    if (this.#hint.textContent !== hint) this.#hint.textContent = hint
+    const sending = this.#sessionID ? this.outbox.of(this.#sessionID).length : 0
+    let hint = this.#isBusy ? 'Enter queues, Ctrl+Enter steers the running turn' : 'Enter sends, Shift+Enter begins a line'
+    if (sending) hint = lost ? `${sending > 1 ? `${sending} prompts will` : 'Will'} be sent when the connection is back` : 'Sending…'
+    say(this.#hint, hint)
+    this.#hint.classList.toggle('urgent', sending > 0)
+    say(this.#button, this.#isBusy ? 'Queue' : 'Send')
+    this.#button.title = this.#isBusy ? 'It becomes a turn of its own when this one has ended' : ''
+    // Whoever is on the button goes on writing when the turn has ended.
+    if (!this.#isBusy && document.activeElement === this.#steer) this.focus()
+    this.#steer.hidden = !this.#isBusy
   }
 
   /** Fills the lists of agents and models for the session's directory. */
@@ -129,7 +151,7 @@ export class Prompt {
   #key(event) {
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
       event.preventDefault()
-      void this.#send()
+      void this.#send((event.ctrlKey || event.metaKey) && this.#isBusy)
     } else if (event.key === 'Escape') {
       byId('transcript').focus()
       event.stopPropagation()
@@ -144,65 +166,104 @@ export class Prompt {
   }
 
   #keepDraft() {
-    if (!this.#sessionID) return
-    if (this.#input.value) sessionStorage.setItem(`draft.${this.#sessionID}`, this.#input.value)
-    else sessionStorage.removeItem(`draft.${this.#sessionID}`)
+    if (this.#sessionID) keepDraft(this.#sessionID, this.#input.value)
   }
 
-  async #send() {
+  /** @param {boolean} steers into the running turn */
+  async #send(steers) {
     const text = this.#input.value
     const sessionID = this.#sessionID
     if (!sessionID || (!text.trim() && this.#attached.length === 0)) return
     /** @type {PartInput[]} */
     const parts = this.#attached.map(({ name, mime, url }) => ({ type: 'file', filename: name, mime, url }))
     if (text.trim()) parts.push({ type: 'text', text })
-    /** @type {SessionSubmitParams} */
+    /** @type {Letter['params']} */
     const params = { sessionID, messageID: newId('msg'), parts }
     const { agent, model } = this.#picked
-    if (agent) params.agent = agent
-    const slash = model.indexOf('/')
-    if (slash > 0) params.model = { providerID: model.slice(0, slash), modelID: model.slice(slash + 1) }
-    this.#picked = { agent: '', model: '' }
+    if (!steers) {
+      if (agent) params.agent = agent
+      const slash = model.indexOf('/')
+      if (slash > 0) params.model = { providerID: model.slice(0, slash), modelID: model.slice(slash + 1) }
+      this.#picked = { agent: '', model: '' }
+    }
     const attached = this.#attached
     this.#attached = []
     this.#drawAttached()
     this.#input.value = ''
-    this.#sending++
-    this.draw()
+    this.#keepDraft()
+    if (!this.#isBusy) this.sent()
+    const failed = await this.#deliver({ steers, params })
+    if (!failed || this.#sessionID !== sessionID || this.#input.value !== '') return
+    if (!steers) this.#picked = { agent, model }
+    this.drawChoices()
+    this.#attached = attached
+    this.#drawAttached()
+  }
+
+  /** Sends a prompt; if it is refused its text is in the box again. @param {Letter} letter @returns {Promise<boolean>} whether it was refused */
+  async #deliver(letter) {
+    const { sessionID, messageID, parts } = letter.params
+    if (letter.steers) this.model.steering.add(messageID)
     try {
-      await this.follower.callUntilAnswered('session.submit', params)
-      if (sessionStorage.getItem(`draft.${sessionID}`) === text) sessionStorage.removeItem(`draft.${sessionID}`)
+      const sent = this.outbox.send(letter)
+      this.draw()
+      await sent
+      return false
     } catch (error) {
       this.tell(messageOf(error))
-      if (this.#sessionID === sessionID && this.#input.value === '') {
-        this.#picked = { agent, model }
-        this.drawChoices()
-        this.#input.value = text
-        this.#attached = attached
-        this.#drawAttached()
-      }
+      this.model.steering.delete(messageID)
+      const text = typeof parts === 'string' ? parts : parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n\n')
+      if (!draftOf(sessionID)) this.keep(sessionID, text)
+      return true
     } finally {
-      this.#sending--
       this.draw()
     }
   }
 
+  /** Sends what this tab had not sent when it was reloaded. */
+  resume() {
+    for (const letter of this.outbox.unsent()) void this.#deliver(letter)
+  }
+
+  /** @param {PartInput[]} parts @param {boolean} steers */
+  async submit(parts, steers) {
+    const sessionID = this.#sessionID
+    if (sessionID) await this.#deliver({ steers, params: { sessionID, messageID: newId('msg'), parts } })
+  }
+
   /** Sends what a cancelled prompt had, to the same agent and model. @param {Entry} entry */
-  async sendAgain({ info, parts: stored }) {
+  async sendAgain({ info, parts }) {
     if (info.role !== 'user') return
     const { sessionID, agent, model, variant } = info
-    /** @type {PartInput[]} */
-    const parts = []
-    for (const part of stored) {
-      if (part.type === 'text' && !part.synthetic) parts.push({ type: 'text', text: part.text })
-      else if (part.type === 'file') parts.push({ type: 'file', mime: part.mime, url: part.url, filename: part.filename })
-      else if (part.type === 'agent') parts.push({ type: 'agent', name: part.name })
-    }
-    try {
-      await this.follower.callUntilAnswered('session.submit', { sessionID, messageID: newId('msg'), parts, agent, model, variant })
-    } catch (error) {
-      this.tell(messageOf(error))
-    }
+    await this.#deliver({ steers: false, params: { sessionID, messageID: newId('msg'), parts: inputsOf(parts), agent, model, variant } })
+  }
+
+  /** Sets what is in the box of a session. @param {string} sessionID @param {string} text */
+  keep(sessionID, text) {
+    keepDraft(sessionID, text)
+    if (sessionID === this.#sessionID) this.#input.value = text
+  }
+
+  /** Offers a prompt for a change, where nothing is being written. @param {string} sessionID @param {Part[]} parts */
+  take(sessionID, parts) {
+    if (draftOf(sessionID) || (sessionID === this.#sessionID && this.#attached.length)) return
+    this.keep(sessionID, textOf(parts))
+    if (sessionID !== this.#sessionID) return
+    this.#attached = inputsOf(parts).flatMap((part) => {
+      if (part.type !== 'file') return []
+      const { url, mime, filename } = part
+      return [{ name: filename ?? (url.startsWith('data:') ? mime : url), mime, url, bytes: bytesOf(url) }]
+    })
+    this.#drawAttached()
+  }
+
+  /** Takes an offered prompt back, if nobody has changed it. @param {string} sessionID @param {Part[]} parts */
+  untake(sessionID, parts) {
+    if (draftOf(sessionID) !== textOf(parts)) return
+    this.keep(sessionID, '')
+    if (sessionID !== this.#sessionID) return
+    this.#attached = []
+    this.#drawAttached()
   }
 
   /** @param {FileList | null | undefined} files */
@@ -228,11 +289,27 @@ export class Prompt {
       this.focus()
     }
     const items = this.#attached.map((file) =>
-      h('li', { class: 'chip' }, `${file.name} (${size(file.bytes)})`, h('button', { type: 'button', class: 'plain-button', 'aria-label': `Remove ${file.name}`, onclick: () => remove(file) }, '×')),
+      h('li', { class: 'chip' }, file.bytes ? `${file.name} (${size(file.bytes)})` : file.name, h('button', { type: 'button', class: 'plain-button', 'aria-label': `Remove ${file.name}`, onclick: () => remove(file) }, '×')),
     )
     fill(byId('attached'), ...items)
   }
 }
+
+/** @param {string} sessionID */
+const draftOf = (sessionID) => sessionStorage.getItem(`draft.${sessionID}`) ?? ''
+
+/** @param {string} sessionID @param {string} text */
+function keepDraft(sessionID, text) {
+  try {
+    if (text) sessionStorage.setItem(`draft.${sessionID}`, text)
+    else sessionStorage.removeItem(`draft.${sessionID}`)
+  } catch {
+    // The browser's store is full: the text is still in its box.
+  }
+}
+
+/** The size of what a `data:` address holds; 0 for a file elsewhere. @param {string} url */
+const bytesOf = (url) => (url.startsWith('data:') ? Math.floor(((url.length - url.indexOf(',') - 1) * 3) / 4) : 0)
 
 /** @param {ModelRef | null | undefined} model */
 const written = (model) => (model ? `${model.providerID}/${model.modelID}` : '')

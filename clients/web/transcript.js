@@ -1,18 +1,26 @@
 // The messages of the chosen session. Draws only changes, once per frame; the view follows the end while it is visible,
 // and does not move otherwise.
+/** @import { SessionRevert } from 'polytree' */
 /** @import { Entry, History } from './history.js' */
 /** @import { Model } from './model.js' */
+/** @import { Item } from './menu.js' */
 /** @import { PartView } from './parts.js' */
 import { arrange, atNextFrame, byId, fill, h, say } from './dom.js'
 import { clock, compact, duration, money } from './format.js'
+import { textOf } from './session/inputs.js'
+import { opensMenu } from './menu.js'
+import { inTurns, undoneFrom } from './session/order.js'
 import { failure, partView } from './parts.js'
 
+/** `isAll`: the first message that is undone is among them. @typedef {{ messages: Entry[], parts: Set<string>, isAll: boolean }} Undone */
 /** @typedef {{ element: HTMLElement, body: HTMLElement, foot: HTMLElement, parts: Map<string, PartView | null> }} MessageView */
 
 // The distance to the end within which the view follows it.
 const AT_END = 60
 // The limit of messages in the page while the view follows the end.
 const KEPT = 300
+/** @type {Undone} */
+const NOTHING = { messages: [], parts: new Set(), isAll: true }
 
 export class Transcript {
   #scroller = byId('transcript')
@@ -27,18 +35,31 @@ export class Transcript {
   #follows = true
   #top = 0
   #drawn = false
+  /** What decides which messages are shown, besides the messages. */
+  #filter = ''
+  /** @type {Undone} */
+  #undone = NOTHING
+  /** Undone messages are shown. */
+  showsUndone = false
 
   /**
    * @param {Model} model
-   * @param {() => Promise<void>} readOlder
-   * @param {(entry: Entry) => void} sendAgain
+   * @param {object} acts
+   * @param {() => Promise<void>} acts.readOlder
+   * @param {(entry: Entry) => void} acts.sendAgain
+   * @param {(entry: Entry) => Item[]} acts.menu what can be done with a prompt
+   * @param {(undone: Undone) => void} acts.told
    */
-  constructor(model, readOlder, sendAgain) {
+  constructor(model, { readOlder, sendAgain, menu, told }) {
     this.model = model
     this.sendAgain = sendAgain
+    this.menu = menu
+    this.told = told
     this.#scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true })
     this.#jump.addEventListener('click', () => this.toEnd())
     this.#older.addEventListener('click', () => {
+      // Whoever reads the beginning does not follow the end, which would forget what is far from it.
+      this.#follows = false
       this.#older.setAttribute('aria-busy', 'true')
       void readOlder().finally(() => this.#older.removeAttribute('aria-busy'))
     })
@@ -76,14 +97,24 @@ export class Transcript {
   #draw() {
     const { history } = this.model
     if (history !== this.#shown) this.#begin(history)
-    if (!history) return
-    if (this.#follows && history.entries.length > KEPT + 50) history.trim(KEPT)
+    if (!history) {
+      this.told(NOTHING)
+      return
+    }
+    const revert = this.model.sessions.get(history.sessionID)?.revert
+    // What is undone has to be known from its first message on.
+    if (this.#follows && !revert && history.entries.length > KEPT + 50) history.trim(KEPT)
     // Browsers have scroll anchoring, but not at the top, and some do not have it.
     if (!this.#follows && this.#scroller.scrollTop < 1) this.#scroller.scrollTop = 1
     const anchor = this.#follows ? undefined : this.#anchor()
-    for (const id of history.changed) this.#drawMessage(id)
-    if (history.changed.size) this.#arrange(history)
-    history.changed.clear()
+    const filter = JSON.stringify([revert?.messageID, revert?.partID, this.showsUndone, this.model.queue(history.sessionID)])
+    if (history.changed.size || filter !== this.#filter) {
+      this.#filter = filter
+      this.#filterBy(history, revert ?? null)
+      for (const id of history.changed) this.#drawMessage(id)
+      this.#arrange(history)
+      history.changed.clear()
+    }
     for (const entry of history.entries) this.#drawPrompt(entry, history)
     this.#older.hidden = !history.more
     byId('no-messages').hidden = !history.loaded || history.entries.length > 0
@@ -103,6 +134,8 @@ export class Transcript {
     if (history) for (const { info } of history.entries) history.changed.add(info.id)
     this.#jump.hidden = true
     this.#drawn = false
+    this.#filter = ''
+    if (!again) this.showsUndone = false
   }
 
   /** The first visible message, and its position. */
@@ -115,10 +148,31 @@ export class Transcript {
     return undefined
   }
 
+  /** Finds what is undone. @param {History} history @param {SessionRevert | null} revert */
+  #filterBy(history, revert) {
+    const before = this.#undone
+    const found = revert && undoneFrom(inTurns(history.entries), revert)
+    if (found) this.#undone = { ...found, isAll: true }
+    else this.#undone = revert ? { messages: history.entries, parts: new Set(), isAll: false } : NOTHING
+    // Messages of which only a part is shown now, or was until now.
+    for (const parts of [before.parts, this.#undone.parts]) {
+      if (parts.size) for (const { info, parts: own } of history.entries) if (own.some(({ id }) => parts.has(id))) history.changed.add(info.id)
+    }
+    this.told(this.#undone)
+  }
+
   /** @param {History} history */
   #arrange(history) {
     const before = this.#list.childElementCount
-    arrange(this.#list, inTurns(history.entries).flatMap(({ info }) => this.#views.get(info.id)?.element ?? []))
+    const queue = this.model.queue(history.sessionID)
+    const undone = new Set(this.#undone.messages)
+    const shown = inTurns(history.entries).filter((entry) => !queue.includes(entry.info.id) && (this.showsUndone || !undone.has(entry)))
+    const elements = shown.flatMap((entry) => {
+      const view = this.#views.get(entry.info.id)
+      view?.element.classList.toggle('undone', undone.has(entry))
+      return view?.element ?? []
+    })
+    arrange(this.#list, elements)
     if (!this.#follows && this.#drawn && this.#list.childElementCount >= before) this.#jump.hidden = false
     this.#drawn = true
   }
@@ -132,10 +186,10 @@ export class Transcript {
     }
     let view = this.#views.get(id)
     if (!view) {
-      view = messageView(entry)
+      view = messageView(entry, () => this.menu(this.#shown?.get(id) ?? entry))
       this.#views.set(id, view)
     }
-    drawParts(view, entry)
+    drawParts(view, entry, this.showsUndone ? NOTHING.parts : this.#undone.parts)
     drawFoot(view, entry)
   }
 
@@ -149,7 +203,7 @@ export class Transcript {
     const isCancelled = !isQueued && info.state === 'cancelled'
     view.element.classList.toggle('queued', isQueued)
     view.element.classList.toggle('cancelled', isCancelled)
-    if (!isCancelled) say(view.foot, place >= 0 ? `queued, number ${place + 1}` : isQueued ? 'queued' : '')
+    if (!isCancelled) say(view.foot, isQueued ? 'queued' : '')
     else if (!view.foot.childElementCount) {
       const again = h('button', { type: 'button', class: 'small', onclick: () => this.sendAgain(entry) }, 'Send again')
       fill(view.foot, 'cancelled before it was answered ', again)
@@ -172,37 +226,22 @@ export class Transcript {
   }
 }
 
-/**
- * Answers below their prompts: a prompt that was queued is stored before the turn that it waits for has ended.
- * @param {Entry[]} entries
- * @returns {Entry[]}
- */
-export function inTurns(entries) {
-  /** @type {Map<string, Entry[]>} */
-  const turns = new Map()
-  for (const entry of entries) {
-    const { info } = entry
-    const turn = info.role === 'assistant' ? turns.get(info.parentID) : undefined
-    if (turn) turn.push(entry)
-    else turns.set(info.id, [entry])
-  }
-  return [...turns.values()].flat()
-}
-
-/** @param {Entry} entry @returns {MessageView} */
-function messageView({ info }) {
+/** @param {Entry} entry @param {() => Item[]} items @returns {MessageView} */
+function messageView({ info }, items) {
   const body = h('div', { class: 'message-body' })
   const foot = h('p', { class: 'foot' })
+  const { created } = info.time
+  const more = () => opensMenu(h('button', { type: 'button', class: 'plain-button more' }, '⋯'), items)
   const head =
     info.role === 'user'
-      ? h('p', { class: 'who' }, h('strong', {}, 'You'), h('time', { dateTime: new Date(info.time.created).toISOString() }, clock(info.time.created)))
+      ? h('div', { class: 'who' }, h('strong', {}, 'You'), h('time', { dateTime: new Date(created).toISOString() }, clock(created)), h('span', { class: 'grow' }), more())
       : h('p', { class: 'unseen' }, `${info.agent} (${info.modelID})`)
-  const element = h('article', { class: `message ${info.role}`, id: info.id }, head, body, foot)
+  const element = h('article', { class: `message ${info.role}`, id: info.id, 'aria-label': info.role === 'user' ? `You, ${clock(created)}` : info.agent }, head, body, foot)
   return { element, body, foot, parts: new Map() }
 }
 
-/** @param {MessageView} view @param {Entry} entry */
-function drawParts(view, entry) {
+/** @param {MessageView} view @param {Entry} entry @param {Set<string>} hidden parts that are not shown */
+function drawParts(view, entry, hidden) {
   /** @type {HTMLElement[]} */
   const wanted = []
   for (const part of entry.parts) {
@@ -211,10 +250,12 @@ function drawParts(view, entry) {
       drawn = partView(part, entry)
       view.parts.set(part.id, drawn)
     }
-    if (!drawn) continue
+    if (!drawn || hidden.has(part.id)) continue
     drawn.draw(part, entry)
     if (part.type !== 'text' || part.text !== '') wanted.push(drawn.element)
   }
+  // Prompts of the same minute are told apart by what they say.
+  view.element.querySelector('.more')?.setAttribute('aria-label', `What to do with the prompt: ${textOf(entry.parts).slice(0, 60)}`)
   if (entry.info.role === 'assistant' && entry.info.error) wanted.push(failure(entry.info.error))
   arrange(view.body, wanted)
 }

@@ -15,3 +15,6 @@ export function exact(text) {
     return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
   })
 }
+
+/** The same for what stands in one line: a file's name may have newlines. @param {string} text */
+export const exactLine = (text) => exact(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t')

@@ -53,7 +53,8 @@ pub enum SandboxWord {
     Signals,
 }
 
-/// What a command runs in, as far as this machine can enforce it.
+/// What a command runs in, as far as this machine can enforce it: `metadata.sandbox` of a `bash` call and of a question. The
+/// last three fields are there when the command has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SandboxReport {
     /// The policy.
@@ -62,6 +63,15 @@ pub struct SandboxReport {
     pub enforced: Vec<SandboxWord>,
     /// What is not.
     pub missing: Vec<SandboxWord>,
+    /// The lines of the output that tell of a refusal, which the sandbox may have caused; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+    /// Files by which programs are run, which the command has changed. They were put back as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<String>,
+    /// Directories in which the command has created a git repository: its settings and hooks can name programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// What this machine can enforce, found by trying it: `sandbox` of `server.diagnose`.

@@ -56,8 +56,7 @@ records! {
         /// The command line.
         command: String,
         /// What it does, in a few words.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
+        description: String,
         /// The directory in which it runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workdir: Option<String>,

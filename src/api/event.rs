@@ -15,7 +15,7 @@ use super::{inline::inline, select};
 use crate::{
     daemon::{
         Daemon,
-        follow::{Followers, Following, Topic},
+        follow::{Following, Topic},
     },
     event::{self, Filter, Subscription},
     find::Follower,
@@ -142,7 +142,7 @@ async fn follow_topics(context: &Context, params: &EventSubscribeParams) -> Resu
     let mut followings = Vec::new();
     for (topic, _) in topics.into_iter().filter(|(_, names)| is_wanted(names)) {
         if let Some(instance) = followed(context, params).await? {
-            followings.push(Followers::follow(&context.daemon, &instance, &context.connection.environment(), topic).await);
+            followings.push(context.daemon.followers.follow(&instance, &context.connection.environment(), topic).await);
         }
     }
     Ok(followings)

@@ -14,20 +14,22 @@ use polytree_protocol::{
 };
 use tokio::sync::watch;
 
-use super::Daemon;
 use crate::{
     find::watch::{Notice, Watcher},
     git::{
         layout::GitLayout,
         standing::{Standing, standing},
     },
-    project::{Effects, Instance},
+    project::{Effects, Instance, Projects},
     stdx::{disk, paths::AbsPath, tasks::Tasks},
+    store::Store,
     tool::context::Environment,
 };
 
 /// Changes within this time are told once.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// The timeout of the first look.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often is looked where the system cannot watch.
 const POLL: Duration = Duration::from_secs(5);
 /// The most directories that are watched for one follower.
@@ -43,18 +45,14 @@ pub enum Topic {
 }
 
 /// The directories that are followed.
-#[derive(Debug)]
 pub struct Followers {
+    projects: Arc<Projects>,
+    store: Arc<Store>,
+    tasks: Tasks,
     // Held for a look-up or an insert.
     open: Mutex<HashMap<(AbsPath, Topic), Weak<Following>>>,
     /// Something that is not a file of the user's has changed: a key, the catalogue, trust.
     pokes: watch::Sender<()>,
-}
-
-impl Default for Followers {
-    fn default() -> Self {
-        Self { open: Mutex::default(), pokes: watch::Sender::new(()) }
-    }
 }
 
 /// Keeps a directory followed.
@@ -71,20 +69,26 @@ impl Drop for Following {
 }
 
 impl Followers {
+    /// Followers run below `tasks`.
+    pub fn new(projects: Arc<Projects>, store: Arc<Store>, tasks: Tasks) -> Self {
+        Self { projects, store, tasks, open: Mutex::default(), pokes: watch::Sender::new(()) }
+    }
+
     /// What is followed is looked at now.
     pub fn poke(&self) {
         self.pokes.send_replace(());
     }
 
     /// Follows a directory until the value is dropped. Every change after this call is told.
-    pub async fn follow(daemon: &Arc<Daemon>, instance: &Arc<Instance>, environment: &Environment, topic: Topic) -> Arc<Following> {
-        let following = daemon.followers.following(daemon, instance, environment, topic);
-        // Only its end could make this an error.
-        let _ = following.ready.clone().wait_for(|ready| *ready).await;
+    pub async fn follow(&self, instance: &Arc<Instance>, environment: &Environment, topic: Topic) -> Arc<Following> {
+        let following = self.following(instance, environment, topic);
+        let mut ready = following.ready.clone();
+        // A file system may not answer; then changes are told from when it does.
+        let _ = tokio::time::timeout(READY_TIMEOUT, ready.wait_for(|ready| *ready)).await;
         following
     }
 
-    fn following(&self, daemon: &Arc<Daemon>, instance: &Arc<Instance>, environment: &Environment, topic: Topic) -> Arc<Following> {
+    fn following(&self, instance: &Arc<Instance>, environment: &Environment, topic: Topic) -> Arc<Following> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, following| following.strong_count() > 0);
         let key = (instance.directory().clone(), topic);
@@ -92,9 +96,10 @@ impl Followers {
             return following;
         }
         let (sender, ready) = watch::channel(false);
-        let tasks = daemon.tasks.child();
+        let tasks = self.tasks.child();
         let follower = Follower {
-            daemon: Arc::downgrade(daemon),
+            projects: Arc::clone(&self.projects),
+            store: Arc::clone(&self.store),
             project: instance.project.id.clone(),
             directory: instance.directory().clone(),
             environment: Arc::clone(environment),
@@ -109,7 +114,8 @@ impl Followers {
 }
 
 struct Follower {
-    daemon: Weak<Daemon>,
+    projects: Arc<Projects>,
+    store: Arc<Store>,
     project: ProjectId,
     directory: AbsPath,
     environment: Environment,
@@ -175,18 +181,16 @@ impl Follower {
         }
     }
 
-    async fn instance(&self) -> Option<(Arc<Daemon>, Arc<Instance>)> {
-        let daemon = self.daemon.upgrade()?;
-        let instance = daemon.projects.look(&self.directory).await.ok()?;
-        Some((daemon, instance))
+    async fn instance(&self) -> Option<Arc<Instance>> {
+        self.projects.look(&self.directory).await.ok()
     }
 
     /// Watches what there is now.
     async fn watch(&self) -> HashMap<i32, Interest> {
-        let (Some(watcher), Some((daemon, instance))) = (&self.watcher, self.instance().await) else { return HashMap::new() };
-        let topic = self.topic;
+        let (Some(watcher), Some(instance)) = (&self.watcher, self.instance().await) else { return HashMap::new() };
+        let (topic, projects) = (self.topic, Arc::clone(&self.projects));
         let directories = disk::run(self.directory.clone(), move || match topic {
-            Topic::Settings => settings_folders(&daemon, &instance),
+            Topic::Settings => settings_folders(&projects, &instance),
             Topic::References => instance.location.git().map(reference_folders).unwrap_or_default(),
         });
         let mut watches = HashMap::new();
@@ -199,9 +203,9 @@ impl Follower {
     }
 
     async fn look(&self) -> State {
-        let Some((daemon, instance)) = self.instance().await else { return State::Unknown };
+        let Some(instance) = self.instance().await else { return State::Unknown };
         match self.topic {
-            Topic::Settings => State::Settings(Box::new(daemon.projects.effects(&instance, &self.environment).await)),
+            Topic::Settings => State::Settings(Box::new(self.projects.effects(&instance, &self.environment).await)),
             Topic::References => State::References(match instance.location.git() {
                 Some(layout) => standing(instance.directory(), layout).await.ok(),
                 None => None,
@@ -233,9 +237,11 @@ impl Follower {
                 EventPayload::AgentChanged(info()),
             ]),
         }
-        let Some(daemon) = self.daemon.upgrade().filter(|_| !payloads.is_empty()) else { return };
+        if payloads.is_empty() {
+            return;
+        }
         let payloads = payloads.into_iter().map(|payload| (directory.clone(), payload)).collect();
-        if let Err(error) = daemon.store.announce(self.project.clone(), payloads).await {
+        if let Err(error) = self.store.announce(self.project.clone(), payloads).await {
             tracing::warn!(%error, "a change could not be announced");
         }
     }
@@ -261,8 +267,8 @@ impl Interest {
     }
 }
 
-fn settings_folders(daemon: &Daemon, instance: &Instance) -> Vec<(AbsPath, Interest)> {
-    let folders = daemon.projects.settings_folders(instance);
+fn settings_folders(projects: &Projects, instance: &Instance) -> Vec<(AbsPath, Interest)> {
+    let folders = projects.settings_folders(instance);
     let mut found = Vec::new();
     for folder in folders {
         let is_own =

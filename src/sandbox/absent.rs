@@ -47,6 +47,11 @@ impl Sandbox {
         Self { abilities: Abilities::default() }
     }
 
+    /// Nothing is left.
+    pub fn clean(&self) {
+        debug_assert!(!self.abilities.can_confine());
+    }
+
     /// Nothing is kept.
     pub fn sweep(&self) {
         debug_assert!(!self.abilities.can_confine());
@@ -108,6 +113,7 @@ mod tests {
     async fn nothing_is_enforced_and_that_is_told() {
         let directory = AbsPath::new("/d").unwrap();
         let sandbox = Sandbox::new(&directory, &[&directory]);
+        sandbox.clean();
         sandbox.sweep();
         let abilities = sandbox.abilities().await;
         assert!(enter().is_none() && !abilities.can_confine());

@@ -15,7 +15,7 @@ use super::{
     confined::{Confined, THIS, bubblewrap, namespaces},
     disk::{self, Temporary},
     error::Unconfined,
-    git_files::Snapshot,
+    git_files::{Snapshot, modules},
     helper::{ARGUMENT, PROBE},
     listing::Listing,
     nested::Before,
@@ -135,8 +135,10 @@ impl Sandbox {
         if prepared.hides() {
             blank::make(blank.as_path()).map_err(Unconfined::Io)?;
         }
-        let before = is_workspace.then(|| Before { worktree: worktree.as_path().to_owned(), listing, repositories });
-        let snapshot = Snapshot::take(std::mem::take(&mut prepared.compare)).map_err(Unconfined::Io)?;
+        let known = prepared.own.take().map(|own| (own.clone(), modules(&own).into_iter().collect()));
+        let before = is_workspace.then(|| Before { worktree: worktree.as_path().to_owned(), listing, repositories, modules: known });
+        let (paths, directories) = (std::mem::take(&mut prepared.compare), std::mem::take(&mut prepared.git));
+        let snapshot = Snapshot::take(paths, directories).map_err(Unconfined::Io)?;
         let home = place.home.map(AbsPath::real_or_nearest);
         let home = home.as_ref().map(AbsPath::as_path);
         let caches = if is_workspace { disk::cache_variables(&cache, home, &settings.write) } else { Vec::new() };
@@ -173,6 +175,11 @@ impl Sandbox {
     fn cache(&self, worktree: &AbsPath) -> PathBuf {
         let name = blake3::hash(worktree.to_string().as_bytes()).to_hex();
         self.caches().join(&name[..32]).as_path().to_owned()
+    }
+
+    /// Removes what killed daemons have left in the system's directory for temporary files. Blocks.
+    pub fn clean(&self) {
+        disk::sweep_temporary();
     }
 
     /// Removes caches that were not used for long. Blocks.

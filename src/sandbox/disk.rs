@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File, Permissions},
     io,
-    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -30,24 +33,78 @@ const CACHE_MAX_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 /// One that was used so lately may be in use.
 const CACHE_IN_USE: Duration = Duration::from_secs(24 * 3600);
 
+/// How the names of directories for temporary files begin.
+const TEMPORARY: &str = "polytree-command-";
+
 /// A command's directory for temporary files. It goes with this value, whatever modes the command has given to what is in it.
 #[derive(Debug)]
-pub struct Temporary(TempDir);
+pub struct Temporary {
+    directory: TempDir,
+    /// The kernel releases it when the daemon is killed.
+    _lock: File,
+}
 
 impl Temporary {
-    /// Makes one.
+    /// Creates one, which only its owner can open.
     ///
     /// # Errors
     /// When the system's directory for temporary files is not writable.
     pub fn new() -> io::Result<Self> {
-        let place = fs::canonicalize(std::env::temp_dir())?;
-        tempfile::Builder::new().prefix("polytree-").tempdir_in(place).map(Self)
+        Self::new_in(&fs::canonicalize(std::env::temp_dir())?)
+    }
+
+    fn new_in(place: &Path) -> io::Result<Self> {
+        loop {
+            let private = Permissions::from_mode(0o700);
+            let directory = tempfile::Builder::new().prefix(TEMPORARY).permissions(private).tempdir_in(place)?;
+            // Another daemon that has just started may remove it before it is locked.
+            if let Some(lock) = lock(directory.path()) {
+                return Ok(Self { directory, _lock: lock });
+            }
+        }
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
+    }
+}
+
+/// The lock of a directory for temporary files; `None` while another daemon holds it, and if the directory has gone.
+fn lock(path: &Path) -> Option<File> {
+    let lock = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            permit(path)?;
+            File::open(path)
+        }
+        opened => opened,
+    };
+    let lock = lock.ok()?;
+    lock.try_lock().ok()?;
+    let (locked, named) = (lock.metadata().ok()?, fs::symlink_metadata(path).ok()?);
+    ((locked.dev(), locked.ino()) == (named.dev(), named.ino())).then_some(lock)
+}
+
+/// Removes the directories for temporary files that killed daemons of this user have left.
+pub fn sweep_temporary() {
+    if let Ok(place) = fs::canonicalize(std::env::temp_dir()) {
+        sweep_left(&place);
+    }
+}
+
+fn sweep_left(place: &Path) {
+    let user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY)
+            && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == user);
+        if is_ours
+            && let Some(_lock) = lock(&path)
+            && let Err(error) = remove(&path)
+        {
+            tracing::warn!(%error, path = %path.display(), "temporary files of a killed daemon could not be removed");
+        }
     }
 }
 
@@ -73,15 +130,21 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// Gives the owner all rights on the directories below. No link is followed, not even one that is put there meanwhile.
 fn unlock(path: &Path) {
-    let Ok(directory) = open_real(path) else { return };
-    let name = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-    if fs::metadata(&name).is_ok_and(|found| found.is_dir()) && fs::set_permissions(&name, Permissions::from_mode(0o700)).is_ok() {
-        for entry in fs::read_dir(&name).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                unlock(&path.join(entry.file_name()));
-            }
+    let Some((_directory, name)) = permit(path) else { return };
+    for entry in fs::read_dir(&name).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            unlock(&path.join(entry.file_name()));
         }
     }
+}
+
+/// Gives the owner all rights on a directory; the name by which it can be opened, as long as the descriptor is open.
+fn permit(path: &Path) -> Option<(OwnedFd, PathBuf)> {
+    let directory = open_real(path).ok()?;
+    let name = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    let is_permitted =
+        fs::metadata(&name).is_ok_and(|found| found.is_dir()) && fs::set_permissions(&name, Permissions::from_mode(0o700)).is_ok();
+    is_permitted.then_some((directory, name))
 }
 
 /// Makes a worktree's cache where it is not there, and notes that it is used now.
@@ -180,6 +243,35 @@ mod tests {
         assert_eq!(names(), ["new", "recent"]);
         sweep(keep.path(), 50);
         assert_eq!(names(), ["new"], "one that may be in use stays");
+    }
+
+    #[test]
+    fn what_a_killed_daemon_left_is_removed_and_what_is_used_stays() {
+        let keep = tempfile::tempdir().unwrap();
+        let place = keep.path().canonicalize().unwrap();
+        let used = Temporary::new_in(&place).unwrap();
+        assert_eq!(fs::metadata(used.path()).unwrap().mode() & 0o777, 0o700);
+        let left = |name: &str| {
+            let path = place.join(format!("{TEMPORARY}{name}"));
+            fs::create_dir_all(path.join("a/b")).unwrap();
+            path
+        };
+        let (open, closed, other) = (left("open"), left("closed"), place.join("polytree-other"));
+        for path in [closed.join("a"), closed.clone()] {
+            fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
+        }
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(&other, place.join(format!("{TEMPORARY}link"))).unwrap();
+        fs::write(place.join(format!("{TEMPORARY}file")), "").unwrap();
+        sweep_left(&place);
+        assert!(used.path().exists() && other.exists() && !open.exists() && !closed.exists());
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 4);
+        if rustix::process::geteuid().is_root() {
+            let foreign = left("foreign");
+            std::os::unix::fs::chown(&foreign, Some(65534), None).unwrap();
+            sweep_left(&place);
+            assert!(foreign.exists());
+        }
     }
 
     #[test]

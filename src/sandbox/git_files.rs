@@ -5,15 +5,20 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
 };
 
-use super::repository::{ALTERNATES, Repository};
+use super::{
+    entries::{Entry, MAX_BYTES, entries, put_back},
+    git_shape::Shape,
+    repository::{ALTERNATES, Repository},
+};
 
-/// So many files are kept of one place, and so many bytes of all.
-const MAX_FILES: usize = 256;
-const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// The files of a git directory by which git runs programs, or reads from elsewhere: settings, hooks, the files that lead to
+/// other git directories, what chooses filters without being seen in a diff, remotes in the old form, and object stores.
+const TRUSTED: [&str; 10] =
+    ["config", "config.worktree", "hooks", "commondir", "gitdir", "worktrees", "info/attributes", "remotes", "branches", ALTERNATES];
+
 /// How deep repositories of submodules are looked for.
 const MAX_DEPTH: usize = 4;
 
@@ -28,60 +33,64 @@ pub fn protected(worktree: &Path, repository: Option<&Repository>, also: &[&str]
         paths.push(entry);
     }
     let Some(repository) = repository else { return paths };
-    paths.extend(["commondir", "gitdir", "config.worktree"].map(|name| repository.own.join(name)));
-    paths.extend(
-        ["config", "hooks", "worktrees", "polytree-id", ALTERNATES]
-            .map(|name| repository.common.join(name))
-            .into_iter()
-            .filter(|path| !repository.own.starts_with(path)),
-    );
-    if repository.is_main() {
-        submodules(&repository.common.join("modules"), MAX_DEPTH, &mut paths);
-    }
+    let own = directories(repository).into_iter().flat_map(|directory| TRUSTED.map(|name| directory.join(name)));
+    paths.extend(own.filter(|path| !repository.own.starts_with(path)));
+    paths.push(repository.common.join("polytree-id"));
     paths
 }
 
-/// The settings and hooks of the repositories that lie below.
-fn submodules(directory: &Path, depth: usize, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(|_| depth > 0) {
-        let path = entry.path();
-        if path.join("HEAD").is_file() {
-            paths.extend(["config", "hooks", "config.worktree", ALTERNATES].map(|name| path.join(name)));
-            submodules(&path.join("modules"), depth - 1, paths);
-        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            submodules(&path, depth - 1, paths);
-        }
+/// The git directories of a repository: that of the worktree, the one that all worktrees share, and those of submodules.
+#[must_use]
+pub fn directories(repository: &Repository) -> Vec<PathBuf> {
+    let mut found = vec![repository.own.clone()];
+    if !repository.is_main() {
+        found.push(repository.common.clone());
     }
+    found.extend(modules(&repository.own));
+    found
 }
 
-/// A file system entry as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Entry {
-    Directory(u32),
-    File(u32, Vec<u8>),
-    Link(PathBuf),
-    /// Something that is not kept, such as a socket.
-    Other,
+/// The git directories of the submodules of the worktree with this one.
+#[must_use]
+pub fn modules(own: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    modules_below(&own.join("modules"), MAX_DEPTH, &mut found);
+    found
+}
+
+fn modules_below(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(|_| depth > 0) {
+        let path = entry.path();
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let is_one = fs::symlink_metadata(path.join("HEAD")).is_ok();
+        modules_below(&if is_one { path.join("modules") } else { path.clone() }, depth - 1, found);
+        if is_one {
+            found.push(path);
+        }
+    }
 }
 
 /// What was at some paths, to be compared and put back.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     paths: Vec<(PathBuf, BTreeMap<PathBuf, Entry>)>,
+    shapes: Vec<Shape>,
 }
 
 impl Snapshot {
-    /// Keeps what is at these paths now.
+    /// Keeps what is at these paths now, and the shape of these git directories.
     ///
     /// # Errors
     /// When it is too much, or cannot be read.
-    pub fn take(paths: Vec<PathBuf>) -> io::Result<Self> {
+    pub fn take(paths: Vec<PathBuf>, directories: Vec<PathBuf>) -> io::Result<Self> {
         let mut left = MAX_BYTES;
         let kept = paths.into_iter().map(|path| {
             let entries = entries(&path, &mut left)?;
             Ok((path, entries))
         });
-        Ok(Self { paths: kept.collect::<io::Result<_>>()? })
+        Ok(Self { paths: kept.collect::<io::Result<_>>()?, shapes: directories.into_iter().filter_map(Shape::of).collect() })
     }
 
     /// Puts back what has changed, and gives the paths of that.
@@ -91,13 +100,22 @@ impl Snapshot {
     pub fn restore(&self) -> io::Result<Vec<PathBuf>> {
         let mut changed = Vec::new();
         let mut failure = None;
+        // A link in place of a git directory has gone before something is put into it.
+        for restored in self.shapes.iter().map(Shape::restore) {
+            match restored {
+                Ok(restored) => changed.extend(restored),
+                Err(error) => failure = Some(error),
+            }
+        }
         for (path, before) in &self.paths {
             // What has become too much has changed.
             let after = entries(path, &mut MAX_BYTES.clone()).ok();
             if after.as_ref() == Some(before) {
                 continue;
             }
-            changed.push(path.clone());
+            if !changed.contains(path) {
+                changed.push(path.clone());
+            }
             // One that cannot be put back does not keep the others from it.
             if let Err(error) = put_back(path, before) {
                 failure.get_or_insert(error);
@@ -107,79 +125,11 @@ impl Snapshot {
     }
 }
 
-fn put_back(path: &Path, before: &BTreeMap<PathBuf, Entry>) -> io::Result<()> {
-    // Nothing is removed or written where a link leads.
-    if let Some(parent) = path.parent().filter(|parent| fs::canonicalize(parent).is_ok_and(|real| real != *parent)) {
-        return Err(io::Error::other(format!("{} has become a link", parent.display())));
-    }
-    remove(path)?;
-    before.iter().try_for_each(|(path, entry)| put(path, entry))
-}
-
-fn entries(path: &Path, left: &mut u64) -> io::Result<BTreeMap<PathBuf, Entry>> {
-    let mut found = BTreeMap::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(path) = waiting.pop() {
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
-            Err(error) => return Err(error),
-        };
-        let mode = metadata.mode() & 0o7777;
-        let entry = if metadata.is_symlink() {
-            Entry::Link(fs::read_link(&path)?)
-        } else if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                waiting.push(entry?.path());
-            }
-            Entry::Directory(mode)
-        } else if metadata.is_file() {
-            *left = left.checked_sub(metadata.len()).ok_or_else(too_much)?;
-            Entry::File(mode, fs::read(&path)?)
-        } else {
-            Entry::Other
-        };
-        found.insert(path, entry);
-        if found.len() > MAX_FILES {
-            return Err(too_much());
-        }
-    }
-    Ok(found)
-}
-
-fn too_much() -> io::Error {
-    io::Error::other("git's settings and hooks are too large to be kept while a command runs")
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    }
-}
-
-fn put(path: &Path, entry: &Entry) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match entry {
-        Entry::Directory(mode) => {
-            fs::create_dir_all(path)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(*mode))
-        }
-        Entry::File(mode, content) => {
-            fs::write(path, content)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(*mode))
-        }
-        Entry::Link(target) => symlink(target, path),
-        Entry::Other => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::{super::entries::MAX_FILES, *};
 
     fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -197,11 +147,13 @@ mod tests {
         write(&git.join("modules/a/b/HEAD"), "x");
         write(&git.join("modules/a/b/config"), "y");
         let repository = Repository::of(&top, &[]).unwrap();
-        let snapshot = Snapshot::take(protected(&top, Some(&repository), &[".polytree"])).unwrap();
+        let snapshot = Snapshot::take(protected(&top, Some(&repository), &[".polytree"]), directories(&repository)).unwrap();
         assert!(snapshot.restore().unwrap().is_empty());
 
         write(&git.join("config"), "[core]\nfsmonitor = evil\n");
         write(&git.join("modules/a/b/config"), "evil");
+        write(&git.join("modules/a/b/commondir"), "evil");
+        write(&git.join("info/attributes"), "evil");
         write(&git.join("hooks/post-checkout"), "evil");
         fs::remove_file(git.join("hooks/pre-commit")).unwrap();
         write(&top.join(".polytree/settings"), "evil");
@@ -215,6 +167,8 @@ mod tests {
             ".git/commondir",
             ".git/config",
             ".git/hooks",
+            ".git/info/attributes",
+            ".git/modules/a/b/commondir",
             ".git/modules/a/b/config",
             ".git/objects/info/alternates",
             ".git/polytree-id",
@@ -235,12 +189,32 @@ mod tests {
         write(&git.join("config"), "[core]\n");
         write(&other.join("config"), "mine");
         write(&other.join("hooks/h"), "mine");
-        let snapshot = Snapshot::take(protected(&top.join("tree"), Repository::of(&top.join("tree"), &[]).as_ref(), &[])).unwrap();
+        let repository = Repository::of(&top.join("tree"), &[]).unwrap();
+        let snapshot = Snapshot::take(protected(&top.join("tree"), Some(&repository), &[]), directories(&repository)).unwrap();
         fs::rename(&git, top.join("tree/aside")).unwrap();
         symlink(&other, &git).unwrap();
-        assert!(snapshot.restore().unwrap_err().to_string().ends_with("has become a link"));
+        assert_eq!(snapshot.restore().unwrap(), [git.clone(), git.join("config")]);
+        assert!(!git.is_symlink() && fs::read_to_string(git.join("config")).unwrap() == "[core]\n");
         assert_eq!(fs::read_to_string(other.join("config")).unwrap(), "mine");
         assert!(other.join("hooks/h").exists());
+        // Nor where the worktree itself has become one.
+        fs::rename(top.join("tree"), top.join("aside")).unwrap();
+        fs::create_dir(other.join(".git")).unwrap();
+        symlink(&other, top.join("tree")).unwrap();
+        assert!(snapshot.restore().unwrap_err().to_string().ends_with("has become a link"));
+        assert_eq!(fs::read_dir(other.join(".git")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn another_name_for_a_file_that_is_trusted_is_no_way_to_change_it_later() {
+        let keep = tempfile::tempdir().unwrap();
+        let git = keep.path().canonicalize().unwrap().join(".git");
+        write(&git.join("config"), "[core]\n");
+        let snapshot = Snapshot::take(vec![git.join("config")], Vec::new()).unwrap();
+        fs::hard_link(git.join("config"), git.join("COMMIT_EDITMSG")).unwrap();
+        assert_eq!(snapshot.restore().unwrap(), [git.join("config")]);
+        write(&git.join("COMMIT_EDITMSG"), "[core]\nfsmonitor = evil\n");
+        assert_eq!(fs::read_to_string(git.join("config")).unwrap(), "[core]\n");
     }
 
     #[test]
@@ -250,7 +224,7 @@ mod tests {
         let (tree, home) = (top.join("tree"), top.join("home"));
         fs::create_dir_all(&tree).unwrap();
         write(&home.join("file"), "mine");
-        let snapshot = Snapshot::take(protected(&tree, Repository::of(&tree, &[]).as_ref(), &[])).unwrap();
+        let snapshot = Snapshot::take(protected(&tree, Repository::of(&tree, &[]).as_ref(), &[]), Vec::new()).unwrap();
         let entry = tree.join(".git");
         symlink(&home, &entry).unwrap();
         assert_eq!(snapshot.restore().unwrap(), [entry.as_path()]);

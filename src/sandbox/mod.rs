@@ -22,7 +22,11 @@ mod daemon;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod entries;
+#[cfg(target_os = "linux")]
 mod git_files;
+#[cfg(target_os = "linux")]
+mod git_shape;
 #[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]

@@ -3,11 +3,16 @@
 
 use std::{
     collections::HashSet,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{git_files::protected, listing::Listing, repository::Repository, spec::Cover};
+use super::{
+    git_files::{modules, protected},
+    listing::Listing,
+    repository::Repository,
+};
 
 /// The paths below the worktree that a command must not change because a nested repository is there.
 #[must_use]
@@ -24,15 +29,11 @@ pub fn protected_at(directory: &Path, root: &Path) -> Vec<PathBuf> {
     paths.into_iter().filter(|path| path.starts_with(root)).collect()
 }
 
-/// What keeps the git directories of nested repositories in their places.
+/// The git directories of nested repositories.
 #[must_use]
-pub fn pins(worktree: &Path, repositories: &[(PathBuf, u64)]) -> Vec<(Cover, PathBuf)> {
+pub fn git_directories(worktree: &Path, repositories: &[(PathBuf, u64)]) -> Vec<PathBuf> {
     let nested = repositories.iter().map(|(directory, _)| directory).filter(|directory| *directory != worktree);
-    nested
-        .map(|directory| directory.join(".git"))
-        .filter(|entry| entry.is_dir() && !entry.is_symlink())
-        .map(|entry| (Cover::Pin, entry))
-        .collect()
+    nested.map(|directory| directory.join(".git")).filter(|entry| entry.is_dir() && !entry.is_symlink()).collect()
 }
 
 /// The repositories that were in a worktree before a command.
@@ -42,8 +43,11 @@ pub struct Before {
     pub worktree: PathBuf,
     /// What is known of the worktree, so that only what has changed is read again.
     pub listing: Arc<Mutex<Listing>>,
-    /// Directories with an entry `.git`, and its inode.
+    /// Directories with an entry `.git`, and its inode, and bare repositories.
     pub repositories: HashSet<(PathBuf, u64)>,
+    /// The worktree's own git directory, and those of its submodules. git takes what lies there for a submodule's when it is
+    /// made.
+    pub modules: Option<(PathBuf, HashSet<PathBuf>)>,
 }
 
 impl Before {
@@ -52,8 +56,13 @@ impl Before {
     pub fn new_repositories(&self) -> Vec<PathBuf> {
         let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = listing.repositories_now(&self.worktree).into_iter();
-        let mut new: Vec<_> =
-            now.filter(|found| found.0 != self.worktree && !self.repositories.contains(found)).map(|found| found.0).collect();
+        // What was at the top is put back.
+        let has_git = fs::symlink_metadata(self.worktree.join(".git")).is_ok();
+        let is_new = |found: &(PathBuf, u64)| !(has_git && found.0 == self.worktree) && !self.repositories.contains(found);
+        let mut new: Vec<_> = now.filter(is_new).map(|found| found.0).collect();
+        if let Some((own, before)) = &self.modules {
+            new.extend(modules(own).into_iter().filter(|path| !before.contains(path)));
+        }
         new.sort();
         new
     }
@@ -61,8 +70,6 @@ impl Before {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::{
         super::{listing::Judge, place::Verdict},
         *,
@@ -86,18 +93,26 @@ mod tests {
             assert!(paths.contains(&top.join(name)), "{name}: {paths:?}");
         }
         assert!(!paths.iter().any(|path| path.starts_with(top.join(".git"))), "{paths:?}");
-        let mut pinned = pins(&top, &repositories);
-        pinned.sort();
-        assert_eq!(pinned, ["deep/er/.git", "old/.git"].map(|name| (Cover::Pin, top.join(name))));
+        let mut found = git_directories(&top, &repositories);
+        found.sort();
+        assert_eq!(found, ["deep/er/.git", "old/.git"].map(|name| top.join(name)));
 
         let repositories = repositories.into_iter().collect();
-        let before = Before { worktree: top.clone(), listing: Arc::new(Mutex::new(listing)), repositories };
+        let modules = Some((top.join(".git"), HashSet::new()));
+        let before = Before { worktree: top.clone(), listing: Arc::new(Mutex::new(listing)), repositories, modules };
         assert!(before.new_repositories().is_empty());
         fs::create_dir_all(top.join("plain/sub/.git")).unwrap();
         fs::create_dir_all(top.join("new/deep/.git")).unwrap();
         fs::write(top.join("new/.git"), "").unwrap();
         fs::rename(top.join("old"), top.join("moved")).unwrap();
         fs::create_dir_all(top.join("old/.git")).unwrap();
-        assert_eq!(before.new_repositories(), ["moved", "new", "new/deep", "old", "plain/sub"].map(|name| top.join(name)));
+        for name in ["bare/objects", "bare/refs", "half/objects", ".git/modules/a/b"] {
+            fs::create_dir_all(top.join(name)).unwrap();
+        }
+        for name in ["bare/HEAD", "half/HEAD", ".git/modules/a/b/HEAD"] {
+            fs::write(top.join(name), "").unwrap();
+        }
+        let expected = [".git/modules/a/b", "bare", "moved", "new", "new/deep", "old", "plain/sub"].map(|name| top.join(name));
+        assert_eq!(before.new_repositories(), expected);
     }
 }

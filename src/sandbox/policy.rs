@@ -54,7 +54,7 @@ impl Abilities {
     /// What is enforced of a policy, and what is not.
     #[must_use]
     pub fn report(self, policy: SandboxPolicy, wants: Wants) -> SandboxReport {
-        let mut report = SandboxReport { policy, enforced: Vec::new(), missing: Vec::new() };
+        let mut report = SandboxReport { policy, ..SandboxReport::default() };
         if policy == SandboxPolicy::Off {
             return report;
         }

@@ -10,7 +10,7 @@ use polytree_protocol::sandbox::SandboxPolicy;
 
 use super::{
     error::Unconfined,
-    git_files::protected,
+    git_files::{modules, protected},
     listing::{Judge, Listing, named_by, without},
     nested,
     place::Verdict,
@@ -68,6 +68,10 @@ pub struct Prepared {
     pub outer: Vec<(Cover, PathBuf)>,
     /// What is to be kept and put back.
     pub compare: Vec<PathBuf>,
+    /// Git directories, and parts of such, that the command may write.
+    pub git: Vec<PathBuf>,
+    /// The worktree's own git directory, where the command may write it.
+    pub own: Option<PathBuf>,
 }
 
 impl Prepared {
@@ -106,7 +110,7 @@ pub fn prepare(request: &Request<'_>, listing: &mut Listing) -> Result<Prepared,
     spec.grant(Access::Write, request.temporary);
     request.sockets.iter().for_each(|path| spec.grant(Access::Connect, path));
     spec.unix = !request.sockets.is_empty() && request.abilities.can_name_sockets();
-    let mut prepared = Prepared { spec, outer: Vec::new(), compare: Vec::new() };
+    let mut prepared = Prepared { spec, outer: Vec::new(), compare: Vec::new(), git: Vec::new(), own: None };
     if is_workspace {
         workspace(request, repository.as_ref(), &judge, listing, &mut prepared)?;
     }
@@ -149,7 +153,9 @@ fn workspace(
         }
     }
     if let Some(repository) = repository {
-        repository.writable(judge.private).into_iter().for_each(|path| spec.grant(Access::Write, path));
+        prepared.git = repository.writable(judge.private);
+        prepared.git.iter().for_each(|path| spec.grant(Access::Write, path));
+        prepared.own = prepared.git.first().cloned().filter(|own| *own == repository.own);
     }
     spec.attributes = true;
     let repositories = listing.repositories(worktree);
@@ -160,7 +166,13 @@ fn workspace(
     // What two repositories have in common.
     let mut seen = HashSet::new();
     fixed.retain(|path| seen.insert(path.clone()));
+    let beside = others.into_iter().map(|root| (root.clone(), 0));
+    prepared.git.extend(nested::git_directories(worktree, &repositories.into_iter().chain(beside).collect::<Vec<_>>()));
     let kept = listing.kept(worktree);
+    // A pin comes before what lies in it.
+    let mut pins: BTreeSet<PathBuf> = prepared.git.iter().cloned().collect();
+    let submodules: Vec<PathBuf> = prepared.git.iter().flat_map(|directory| modules(directory)).collect();
+    prepared.git.extend(submodules);
     if !abilities.can_cover() {
         if kept.iter().any(|kept| kept.verdict.fixed) {
             return Err(Unconfined::Fixed);
@@ -169,16 +181,12 @@ fn workspace(
         return Ok(());
     }
     // What is not written is sealed, so that modes and times hold too.
-    let mut covers: Vec<(Cover, PathBuf)> = Vec::new();
-    for (_, path) in spec.grants.iter().filter(|(access, path)| matches!(access, Access::Write | Access::Change) && path.exists()) {
-        covers.push((Cover::Pin, path.clone()));
-    }
     spec.seals = true;
-    if let Some(repository) = repository.filter(|repository| repository.own.starts_with(worktree)) {
-        covers.push((Cover::Pin, repository.own.clone()));
-    }
-    let beside = others.into_iter().map(|root| (root.clone(), 0));
-    covers.extend(nested::pins(worktree, &repositories.into_iter().chain(beside).collect::<Vec<_>>()));
+    pins.extend(fixed.iter().flat_map(|path| between(path, &pins)).collect::<Vec<_>>());
+    let is_written = |(access, path): &&(Access, PathBuf)| matches!(access, Access::Write | Access::Change) && path.exists();
+    pins.extend(spec.grants.iter().filter(is_written).map(|(_, path)| path.clone()));
+    pins.extend(kept.iter().flat_map(|kept| named_by(kept, worktree, judge)));
+    let mut covers: Vec<(Cover, PathBuf)> = pins.into_iter().map(|path| (Cover::Pin, path)).collect();
     for path in fixed {
         // What is not there cannot be mounted over, and is compared instead.
         match fs::symlink_metadata(&path) {
@@ -186,10 +194,6 @@ fn workspace(
             _ => prepared.compare.push(path),
         }
     }
-    // A pin comes before what lies in it.
-    let names: BTreeSet<PathBuf> = kept.iter().flat_map(|kept| named_by(kept, worktree, judge)).collect();
-    let first_cover = covers.iter().position(|(cover, _)| *cover != Cover::Pin).unwrap_or(covers.len());
-    covers.splice(first_cover..first_cover, names.into_iter().map(|path| (Cover::Pin, path)));
     for kept in kept {
         covers.push((if kept.verdict.hidden { Cover::Hide } else { Cover::ReadOnly }, kept.path));
     }
@@ -208,6 +212,14 @@ fn workspace(
         prepared.outer = covers;
     }
     Ok(())
+}
+
+/// The directories between a path and the git directory that it lies in. Who renames one of them has the name free for a file
+/// of their own.
+fn between(path: &Path, git: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    let above: Vec<PathBuf> = path.ancestors().skip(1).take_while(|above| !git.contains(*above)).map(Path::to_owned).collect();
+    let is_inside = path.ancestors().nth(above.len() + 1).is_some();
+    above.into_iter().filter(|path| is_inside && path.is_dir()).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     part::{AgentPart, FilePart, Part, TextPart},
     session::{FileInput, PartInput},
-    todo::Todo,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -318,15 +317,6 @@ struct Attaching;
 #[async_trait]
 impl Host for Attaching {
     async fn ask(&self, _: &ToolContext, _: Ask) -> Result<(), ToolError> {
-        Ok(())
-    }
-    async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
-    async fn output(&self, _: &ToolContext, _: String) {}
-    async fn file_edited(&self, _: &ToolContext, _: &AbsPath) {}
-    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
-        Ok(Vec::new())
-    }
-    async fn set_todos(&self, _: Vec<Todo>) -> Result<(), ToolError> {
         Ok(())
     }
 }

@@ -156,11 +156,11 @@ pub trait Host: Send + Sync {
         Rules::new(None)
     }
     /// Replaces title and metadata of the running part (sent to clients).
-    async fn progress(&self, context: &ToolContext, title: Option<String>, metadata: Value);
+    async fn progress(&self, _context: &ToolContext, _title: Option<String>, _metadata: Value) {}
     /// Appends to the running part's `output` (sent to clients as a delta).
-    async fn output(&self, context: &ToolContext, text: String);
+    async fn output(&self, _context: &ToolContext, _text: String) {}
     /// Tells clients that a file was changed.
-    async fn file_edited(&self, context: &ToolContext, path: &AbsPath);
+    async fn file_edited(&self, _context: &ToolContext, _path: &AbsPath) {}
     /// Before a file is changed: its content is stored, to undo the change. The caller holds the file's lock. An error if the
     /// call is over.
     async fn before_edit(&self, _path: &AbsPath) -> Result<(), ToolError> {
@@ -177,7 +177,11 @@ pub trait Host: Send + Sync {
     /// The command and all that it has started have ended.
     async fn after_command(&self) {}
     /// The session's task list.
-    async fn todos(&self) -> Result<Vec<Todo>, ToolError>;
+    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
+        Ok(Vec::new())
+    }
     /// Replaces the session's task list.
-    async fn set_todos(&self, todos: Vec<Todo>) -> Result<(), ToolError>;
+    async fn set_todos(&self, _todos: Vec<Todo>) -> Result<(), ToolError> {
+        Ok(())
+    }
 }

@@ -68,7 +68,7 @@ async fn results_and_questions_hold_what_their_types_say() {
         ("grep", json!({ "pattern": "one" })),
         ("list", json!({})),
         ("bash", json!({ "command": "yes | head -n 5000; exit 3", "description": "d" })),
-        ("bash", json!({ "command": "echo \u{202e}x; $X", "workdir": "." })),
+        ("bash", json!({ "command": "echo \u{202e}x; $X", "description": "d", "workdir": "." })),
         ("todowrite", json!({ "todos": todo })),
         ("todoread", json!({})),
     ];

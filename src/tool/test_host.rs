@@ -109,10 +109,6 @@ impl Host for TestHost {
         self.answered.load(Ordering::Relaxed)
     }
 
-    async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
-
-    async fn output(&self, _: &ToolContext, _: String) {}
-
     async fn file_edited(&self, _: &ToolContext, path: &AbsPath) {
         self.edited.lock().unwrap().push(path.clone());
     }

@@ -71,7 +71,7 @@ test('prompts queue up, and stopping takes them back', { skip }, async (t) => {
   await page.locator('.ask').waitFor()
   await send(page, 'help')
   await send(page, 'what changed')
-  await page.locator('.queued .foot', { hasText: 'number 2' }).waitFor()
+  await page.locator('#queue-list li', { hasText: 'what changed' }).waitFor()
   await page.locator('#sessions .badge', { hasText: 'waiting, 2 queued' }).waitFor()
   // Who comes later sees the queue too.
   const later = await open(t, { page: page.url().split('#')[0], token: await page.evaluate(() => Object.values(sessionStorage)[0]) })
@@ -80,7 +80,7 @@ test('prompts queue up, and stopping takes them back', { skip }, async (t) => {
   await page.getByRole('button', { name: 'Stop' }).click()
   await isIdle(page)
   await page.locator('#messages', { hasText: 'Stopped.' }).waitFor()
-  await page.locator('.queued').first().waitFor({ state: 'detached' })
+  await page.locator('#queue').waitFor({ state: 'hidden' })
   await showsWhatIs(page, client, id)
   // What was cancelled says so, also after a reload, and can be sent again.
   await page.locator('.cancelled .foot', { hasText: 'cancelled' }).nth(1).waitFor()
@@ -377,8 +377,8 @@ test('sessions are renamed, archived, found and deleted, and projects trusted', 
   await choose(page, id)
   await page.locator('#trust', { hasText: 'not used before you trust them' }).waitFor()
   const act = async (name) => {
-    await page.locator('#menu summary').click()
-    await page.locator('#menu-items').getByRole('button', { name }).click()
+    await page.locator('#menu').click()
+    await page.getByRole('menuitem', { name }).click()
   }
   await act('Rename')
   await page.locator('dialog input').fill('renamed')

@@ -41,7 +41,7 @@ test('required params stand before optional ones', () => {
 
 /** What reads messages and events without a cast: it compiles only when the types have all fields. */
 const READER = `
-import type { EventPayload, MessageWithParts, SessionStatus, TextItem } from './polytree'
+import type { BashMetadata, EditInput, EventPayload, MessageWithParts, Permission, SessionDefaults, SessionStatus, TextItem, UsageTotal } from './polytree'
 export function said(messages: MessageWithParts[]): string {
   let all = ''
   for (const { info, parts } of messages) {
@@ -64,6 +64,11 @@ export function bytes(event: EventPayload): number {
   }
   return event.type === 'message.part.delta' ? event.properties.delta.length : 0
 }
+export const line = (asked: Permission): string => asked.metadata.command ?? asked.metadata.filePath ?? ''
+export const edited = (input: EditInput): string => input.filePath + input.newString
+export const exit = (metadata: BashMetadata): number | null | undefined => metadata.exit
+export const uses = ({ model, mode, source }: SessionDefaults): string => model.providerID + mode + source.model
+export const spent = (totals: UsageTotal[]): number => totals.reduce((sum, { cost }) => sum + cost, 0)
 export const wakes = (status: SessionStatus): number => (status.type === 'retry' ? status.next : 0)
 export const path = (item: TextItem): string => (item.type === 'match' ? item.path : '')
 // @ts-expect-error a field that is not there

@@ -32,7 +32,7 @@ test('the page fits the types of the schema', (t) => {
     paths: { polytree: [types] },
   }
   const project = path.join(folder, 'tsconfig.json')
-  fs.writeFileSync(project, JSON.stringify({ compilerOptions, include: [path.join(page, '*.js'), types] }))
+  fs.writeFileSync(project, JSON.stringify({ compilerOptions, include: [path.join(page, '**/*.js'), types] }))
   const checked = spawnSync(process.execPath, [path.join(tools, 'npm/node_modules/typescript/bin/tsc'), '-p', project], { encoding: 'utf8' })
   assert.equal(checked.stdout + checked.stderr, '')
   assert.equal(checked.status, 0)
@@ -45,7 +45,7 @@ before(async () => {
   fs.cpSync(page, copy, { recursive: true })
   fs.writeFileSync(path.join(copy, 'package.json'), '{"type":"module"}')
   const load = (name) => import(path.join(copy, name))
-  modules = { ...(await load('history.js')), ...(await load('format.js')), ...(await load('markdown.js')), ...(await load('transcript.js')) }
+  modules = { ...(await load('history.js')), ...(await load('format.js')), ...(await load('markdown.js')), ...(await load('session/order.js')) }
   fs.rmSync(path.dirname(copy), { recursive: true })
 })
 
@@ -192,4 +192,37 @@ test('answers stand below their prompts', () => {
   const answer = (id, parentID) => ({ info: { id, role: 'assistant', parentID } })
   const order = inTurns([answer('z', 'gone'), user('a'), answer('b', 'a'), user('queued'), answer('c', 'a'), answer('d', 'queued')])
   assert.deepEqual(order.map(({ info }) => info.id), ['z', 'a', 'b', 'c', 'queued', 'd'])
+})
+
+/** `P1` is a prompt, `a1` an answer to it, `Q1` a prompt that waits, `R1` one whose turn has begun. */
+const conversation = (words) =>
+  words.split(' ').map((word, index) => {
+    const number = word.slice(1)
+    if (word[0] === 'a') return { info: { id: `a${number}.${index}`, role: 'assistant', parentID: `P${number}` }, parts: [], word }
+    return { info: { id: `P${number}`, role: 'user', state: { Q: 'queued', R: 'running' }[word[0]] ?? 'answered' }, parts: [], word }
+  })
+
+test('a conversation is in the order in which it was held, as the daemon has it', () => {
+  const { inTurns } = modules
+  for (const [stored, held] of [
+    ['P1 a1 a1 P2 a2', 'P1 a1 a1 P2 a2'],
+    ['P1 P2 a1 a1 a2', 'P1 a1 a1 P2 a2'],
+    ['P1 a1 P2 P3 a3 a2', 'P1 a1 P3 a3 P2 a2'],
+    ['P1 Q2 a1 R3', 'P1 a1 Q2 R3'],
+    ['P1 P2 a1 P3 a3', 'P1 a1 P2 P3 a3'],
+    ['a9 P1 a1', 'a9 P1 a1'],
+  ]) {
+    assert.equal(inTurns(conversation(stored)).map(({ word }) => word).join(' '), held)
+  }
+})
+
+test('what a revert undoes: everything from a prompt on, or from a part of an answer on', () => {
+  const { inTurns, undoneFrom } = modules
+  const ordered = inTurns(conversation('P1 P2 a1 a2 P3 a3'))
+  const words = (from) => undoneFrom(ordered, from)?.messages.map(({ word }) => word).join(' ')
+  assert.equal(words({ messageID: 'P2' }), 'P2 a2 P3 a3')
+  assert.equal(words({ messageID: 'gone' }), undefined)
+  ordered[1].parts = [{ id: 'text' }, { id: 'one', type: 'tool', callID: 'c1' }, { id: 'two', type: 'tool', callID: 'c2' }, { id: 'p1', type: 'patch', callID: 'c1' }, { id: 'p2', type: 'patch', callID: 'c2' }]
+  const { messages, parts } = undoneFrom(ordered, { messageID: ordered[1].info.id, partID: 'two' })
+  assert.deepEqual([messages.map(({ word }) => word).join(' '), [...parts]], ['P2 a2 P3 a3', ['two', 'p2']])
 })

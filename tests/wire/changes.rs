@@ -26,7 +26,7 @@ async fn changes_of_settings_are_told_to_those_who_follow() {
     assert_eq!((&told["directory"], &told["properties"]), (&repo, &json!({ "directory": repo })));
     write(&fixture, "config/agent/mine.md", "---\ndescription: d\n---\nYou are mine.");
     client.event_of("agent.changed").await;
-    client.call("auth.set", json!({ "providerID": "openai", "key": "sk-0123456789012345678901234567890123456789" })).await;
+    client.call("auth.set", json!({ "providerID": "openai", "type": "api", "key": "sk-0123456789012345678901234567890123456789" })).await;
     client.event_of("provider.changed").await;
     client.call("auth.remove", json!({ "providerID": "openai" })).await;
     client.event_of("provider.changed").await;

@@ -53,6 +53,7 @@ async fn a_turn_reads_a_file_and_answers() {
         message.updated "assistant" completed=false finish=null
         message.part.updated step-start
         message.part.updated tool "read" "pending"
+        message.part.delta "raw"+="{\"filePath\":\"a.txt\"}"
         message.part.updated tool "read" "pending"
         message.part.updated tool "read" "running"
         message.part.updated tool "read" "completed"

@@ -139,7 +139,7 @@ async fn a_turn_cut_off_before_its_first_answer_or_between_two_is_not_forgotten(
     let (before, between) = (client.session().await, client.session().await);
     client.subscribe(json!({})).await;
     client.call("session.submit", json!({ "sessionID": between, "parts": "go" })).await;
-    client.event_of("message.part.delta").await;
+    client.event(|event| event["properties"]["field"] == "text").await;
     fixture.models.push(Answer::sse([openai::text("y")]).hang());
     let prompt = json!({ "sessionID": before, "parts": "prompt", "messageID": "msg_00000000000000000000000001" });
     client.call("session.submit", prompt.clone()).await;

@@ -172,11 +172,17 @@ async fn a_project_has_no_say_until_it_is_trusted() {
 }
 
 /// Submits a prompt whose answer calls bash, and returns the question.
-async fn question(fixture: &Fixture, client: &mut Client, session: &str, command: &str) -> Value {
+async fn waiting(fixture: &Fixture, client: &mut Client, session: &str, command: &str) -> Value {
     fixture.models.push(bash(command));
-    fixture.models.push(Answer::openai_text("done"));
     client.call("session.submit", json!({ "sessionID": session, "parts": command })).await;
     asked(client).await
+}
+
+/// The same, and what the model says when it was answered.
+async fn question(fixture: &Fixture, client: &mut Client, session: &str, command: &str) -> Value {
+    let question = waiting(fixture, client, session, command).await;
+    fixture.models.push(Answer::openai_text("done"));
+    question
 }
 
 /// Prompts, without a question.
@@ -193,12 +199,14 @@ async fn a_grant_may_hold_in_the_session_alone() {
     let session = client.session().await;
     let child = client.call("session.create", json!({ "parentID": session })).await["id"].as_str().unwrap().to_owned();
     client.subscribe(json!({ "types": ["permission.asked", "permission.replied", "session.idle"] })).await;
-    let first = question(&fixture, &mut client, &session, "git status --short").await;
+    let first = waiting(&fixture, &mut client, &session, "git status --short").await;
     assert_eq!(first["always"], json!(["git status *"]));
     // The child's question is answered too, that of another session is not.
-    let second = question(&fixture, &mut client, &child, "git status --long").await;
+    let second = waiting(&fixture, &mut client, &child, "git status --long").await;
     let other = client.session().await;
-    let third = question(&fixture, &mut client, &other, "git status -b").await;
+    let third = waiting(&fixture, &mut client, &other, "git status -b").await;
+    fixture.models.push(Answer::openai_text("done"));
+    fixture.models.push(Answer::openai_text("done"));
     let reply = json!({ "sessionID": session, "permissionID": first["id"], "response": "always", "scope": "session" });
     client.call("permission.reply", reply).await;
     for id in [&first["id"], &second["id"]] {
@@ -206,7 +214,8 @@ async fn a_grant_may_hold_in_the_session_alone() {
     }
     let open = client.call("permission.list", json!({})).await;
     assert_eq!((open.as_array().unwrap().len(), &open[0]["id"]), (1, &third["id"]));
-    client.event(|event| event["type"] == "session.idle" && event["sessionID"] == *session).await;
+    client.event_of("session.idle").await;
+    client.event_of("session.idle").await;
     unasked(&fixture, &mut client, &session, "git status -z").await;
 
     let grants = client.call("permission.grants", json!({})).await;

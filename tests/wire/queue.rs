@@ -86,6 +86,8 @@ async fn the_queue_can_be_listed_moved_changed_and_emptied() {
     let said: Vec<String> = asked(&fixture).into_iter().map(|(_, text)| text).collect();
     assert_eq!(said.len(), 5, "{said:?}");
     assert!(said[2].contains('B') && said[2].contains("more") && said[4].contains('a'), "{said:?}");
+    let reads_removed = said.iter().any(|text| text.lines().any(|line| line == "c" || line.contains("\"c\"")));
+    assert!(!reads_removed, "no model reads a prompt that was removed: {said:?}");
 }
 
 #[tokio::test]

@@ -370,7 +370,7 @@ async fn a_command_that_is_aborted_is_undone() {
     let line = "echo changed > a.txt; echo started; trap 'echo late > late.txt; exit 1' TERM; sleep 60 & wait";
     world.fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": line }))]));
     world.client.call("session.submit", json!({ "sessionID": session, "parts": "run" })).await;
-    world.client.event(|event| event["type"] == "message.part.delta").await;
+    world.client.event(|event| event["properties"]["field"] == "output").await;
     world.client.call("session.abort", json!({ "sessionID": session })).await;
     world.client.event(|event| event["type"] == "session.status" && event["properties"]["status"]["type"] == "idle").await;
     assert_eq!(world.read("late.txt"), "late\n");

@@ -358,6 +358,12 @@ async fn leaving_the_sandbox_is_asked_and_names_the_policy_that_stands_in_the_wa
         let line = python(r#"open("/var/made", "w")"#);
         let state = place.run(&line, more.clone()).await;
         assert!(output(&state).contains(&format!("the sandbox `{policy}`")) && output(&state).contains("`outside`"), "{state}");
+        let refused = &state["metadata"]["sandbox"]["refused"];
+        assert!(refused[0].as_str().unwrap().contains("/var/made") && refused.as_array().unwrap().len() == 1, "{state}");
+        // The exit code is that of the last command of a line.
+        let state = place.run(&format!("{line} 2>&1 | tail -1"), more.clone()).await;
+        assert_eq!((&state["metadata"]["exit"], &state["metadata"]["sandbox"]["policy"]), (&json!(0), &json!(policy)));
+        assert!(output(&state).contains("`outside`") && state["metadata"]["sandbox"]["refused"].is_array(), "{state}");
         let arguments = json!({ "command": line, "description": "x", "outside": "It writes below /var." });
         let (state, questions) = place.call(arguments, more).await;
         let [question] = &questions[..] else { panic!("{questions:?}") };
@@ -438,8 +444,8 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
     assert!(found.can_confine(), "these tests need Landlock: {found:?}");
     let line = "exec 2>&1; cat a.txt; cat .env; echo x > made; git config core.fsmonitor evil; echo evil > .git/hooks/evil; mkdir .polytree; \
                 echo evil > nested/.git/config; \
-                echo x > ../outside; echo done";
-    let config = std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap();
+                echo x > ../outside; rm .git/HEAD; ln -s ../outside .git/HEAD; ln -s ../a.txt .git/COMMIT_EDITMSG.new; echo done";
+    let [config, head] = ["config", "HEAD"].map(|name| std::fs::read_to_string(fixture.path("repo/.git").join(name)).unwrap());
     let mut ways = vec![Abilities { namespaces: false, bubblewrap: false, ..found }];
     ways.extend(found.bubblewrap.then_some(Abilities { namespaces: false, ..found }));
     for abilities in ways {
@@ -448,9 +454,10 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
         assert!(!printed.contains("SECRET-ENV"), "{printed}");
         assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap(), config);
         assert_eq!(std::fs::read_to_string(fixture.path("repo/nested/.git/config")).unwrap(), nested);
-        let compared = vec![".polytree", ".git/config", ".git/hooks", "nested/.git/config"];
-        let expected = if abilities.bubblewrap { vec![".polytree"] } else { compared };
+        let compared = vec![".git/COMMIT_EDITMSG.new", ".git/HEAD", ".polytree", ".git/config", ".git/hooks", "nested/.git/config"];
+        let expected = if abilities.bubblewrap { &compared[..3] } else { &compared[..] };
         assert_eq!(restored, expected, "{printed}");
+        assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/HEAD")).unwrap(), head);
         for (name, exists) in [("repo/made", true), ("repo/.git/hooks/evil", false), ("repo/.polytree", false), ("outside", false)] {
             assert_eq!(fixture.path(name).exists(), exists, "{name}: {printed}");
         }

@@ -1,5 +1,7 @@
 //! What commands in the sandbox can do by way of git's files.
 
+use std::os::unix::process::CommandExt as _;
+
 use serde_json::json;
 
 use super::{
@@ -52,6 +54,7 @@ async fn alternates_open_nothing_but_stores_of_objects() {
         r#"open(".git/objects/info/alternates", "a").write("/")"#,
         r#"import os; os.remove(".git/objects/info/alternates")"#,
         r#"import os; os.rename(".git/objects/info/alternates", "x")"#,
+        r#"import os; os.rename(".git/objects/info", ".git/objects/x"); os.mkdir(".git/objects/info"); open(".git/objects/info/alternates", "w").write("/")"#,
     ] {
         let state = place.run(&python(code), edits()).await;
         assert_ne!(state["metadata"]["exit"], 0, "{code}: {state}");
@@ -252,4 +255,84 @@ async fn a_repository_in_a_directory_that_may_be_written_is_protected_too() {
     }
     assert_eq!(place.read("beside/.git/config"), before);
     assert_eq!(place.run(&python(r#"open("../beside/y", "w")"#), edits()).await["metadata"]["exit"], 0);
+}
+
+/// git as the user of the daemon runs it in the repository after a command; gives what it prints.
+#[expect(clippy::disallowed_methods, reason = "tests run the real git")]
+fn later(place: &Place, arguments: &[&str]) -> String {
+    let mut command = std::process::Command::new("git");
+    if let Some(user) = somebody() {
+        command.uid(user).gid(user);
+    }
+    command.current_dir(place.fixture.path("repo")).env("HOME", place.fixture.path("")).args(["-c", "user.name=a", "-c", "user.email=a@b"]);
+    String::from_utf8(command.args(arguments).output().unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn git_runs_nothing_and_writes_nowhere_else_by_what_a_command_has_left() {
+    let fixture = Fixture::new().await;
+    std::fs::create_dir(fixture.path("outside")).unwrap();
+    std::fs::write(fixture.path("outside/mine"), "mine\n").unwrap();
+    fixture.git("", &["init", "-q", "library"]);
+    fixture.git("library", &["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]);
+    fixture.git("repo", &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../library", "sub"]);
+    fixture.git("repo", &["commit", "-qm", "sub"]);
+    let evil = fixture.path("outside/evil");
+    std::fs::write(&evil, format!("#!/bin/sh\ntouch {}\n", fixture.path("outside/ran").display())).unwrap();
+    std::fs::set_permissions(&evil, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let evil = format!("[core]\\nfsmonitor = {}\\nbare = false\\nrepositoryformatversion = 0\\n", evil.display());
+    let bare = format!(
+        r#"import os; [os.makedirs(name) for name in ("objects", "refs")]; open("HEAD", "w").write("ref: refs/heads/main"); open("config", "w").write("{evil}")"#
+    );
+    let attempts = [
+        r#"import os; os.remove(".git/HEAD"); os.symlink("../outside", ".git/HEAD")"#.to_owned(),
+        r#"import os; os.remove(".git/HEAD"); os.symlink("../../outside/mine", ".git/HEAD")"#.to_owned(),
+        format!(r#"{bare}; open(".git/HEAD", "w").write("nothing")"#),
+        format!(r#"{bare}; os.remove(".git/HEAD")"#),
+        format!(r#"{bare}; os.rename(".git/refs", ".git/other")"#),
+        r#"import os; os.symlink("../../outside/mine", ".git/x"); os.replace(".git/x", ".git/COMMIT_EDITMSG")"#.to_owned(),
+        r#"import os; os.symlink("../../../outside/mine", ".git/logs/x"); os.replace(".git/logs/x", ".git/logs/HEAD")"#.to_owned(),
+        r#"import os; os.link(".git/config", ".git/x"); os.replace(".git/x", ".git/COMMIT_EDITMSG")"#.to_owned(),
+        format!(
+            r#"import os; os.rename(".git/modules/sub", ".git/modules/x"); os.mkdir(".git/modules/sub"); open(".git/modules/sub/config", "w").write("{evil}")"#
+        ),
+        format!(r#"open(".git/modules/sub/config", "w").write("{evil}")"#),
+        r#"open(".git/modules/sub/commondir", "w").write("../../../../outside")"#.to_owned(),
+        r#"import os; os.makedirs(".git/info", exist_ok=True); open(".git/info/attributes", "w").write("* filter=evil")"#.to_owned(),
+    ];
+    let mut place = Place::new(fixture, "repo", &json!({})).await;
+    let config = place.read("repo/.git/modules/sub/config");
+    for code in &attempts {
+        let state = place.run(&python(code), edits()).await;
+        let is_told = !state["metadata"]["sandbox"]["restored"].as_array().is_none_or(Vec::is_empty) && output(&state).contains("put back");
+        assert!(state["metadata"]["exit"] != 0 || is_told, "{code}: {state}");
+        later(&place, &["status"]);
+        later(&place, &["commit", "-q", "--allow-empty", "-m", "later"]);
+        assert!(!place.fixture.path("outside/ran").exists(), "{code}: {state}");
+        assert_eq!(place.read("outside/mine"), "mine\n", "{code}: {state}");
+        assert_eq!(place.read("repo/.git/modules/sub/config"), config, "{code}: {state}");
+        assert_eq!(later(&place, &["rev-parse", "--show-toplevel"]).trim(), place.fixture.path("repo").to_str().unwrap());
+        for name in ["HEAD", "config"] {
+            let _ = std::fs::remove_file(place.fixture.path("repo").join(name));
+        }
+        for name in ["objects", "refs"] {
+            let _ = std::fs::remove_dir_all(place.fixture.path("repo").join(name));
+        }
+        if place.fixture.path("repo/.git/other").exists() {
+            std::fs::remove_dir_all(place.fixture.path("repo/.git/refs")).unwrap();
+            std::fs::rename(place.fixture.path("repo/.git/other"), place.fixture.path("repo/.git/refs")).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_that_git_would_take_later_are_named() {
+    let mut place = Place::new(Fixture::new().await, "repo", &json!({})).await;
+    for name in ["some/bare", ".git/modules/sub"] {
+        let code = format!(r#"import subprocess; subprocess.check_call(["git", "init", "-q", "--bare", "{name}"])"#);
+        let state = place.run(&python(&code), edits()).await;
+        let made = place.fixture.path("repo").join(name);
+        assert_eq!(state["metadata"]["sandbox"]["repositories"], json!([made]), "{state}");
+        assert!(output(&state).contains(made.to_str().unwrap()), "{state}");
+    }
 }

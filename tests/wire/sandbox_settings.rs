@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     sandbox::{Place, edits, output, python, unguarded},
-    support::fixture::Fixture,
+    support::{client::Client, fixture::Fixture, model_server::Answer},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,4 +93,29 @@ async fn nothing_that_a_command_leaves_in_its_temporary_directory_stays() {
         assert!(path.is_absolute() && std::fs::symlink_metadata(path).is_err(), "{line}: {state}");
     }
     assert!(place.fixture.path("repo/a.txt").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_daemon_left_in_the_directory_for_temporary_files_is_removed_by_the_next() {
+    let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "mode": "edits" }));
+    let directory = fixture.path("tmp");
+    std::fs::create_dir(&directory).unwrap();
+    let variables = [("TMPDIR", directory.to_str().unwrap())];
+    let left = || std::fs::read_dir(&directory).unwrap().flatten().map(|entry| entry.path()).find(|path| path.join("x").exists());
+    let code = r#"import os, time; open(os.environ["TMPDIR"] + "/x", "w"); time.sleep(60)"#;
+    fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": python(code), "description": "x" }))]));
+    let mut client = Client::start_with(&fixture, "repo", &variables);
+    let session = client.session().await;
+    let _turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "go" })).await;
+    while left().is_none() {
+        tokio::task::yield_now().await;
+    }
+    client.kill().await;
+    assert!(left().is_some());
+    let _client = Client::start_with(&fixture, "repo", &variables);
+    while left().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
 }

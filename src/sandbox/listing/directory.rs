@@ -35,6 +35,32 @@ pub struct Look<'a> {
     pub device: Option<u64>,
 }
 
+/// What a directory has of a repository: the entry `.git`, or all that makes it a bare one.
+#[derive(Default)]
+struct Git {
+    entry: Option<u64>,
+    objects: Option<u64>,
+    head: bool,
+    refs: bool,
+}
+
+impl Git {
+    fn note(&mut self, name: &OsStr, inode: u64) {
+        match name.as_encoded_bytes() {
+            b".git" => self.entry = Some(inode),
+            b"objects" => self.objects = Some(inode),
+            b"HEAD" => self.head = true,
+            b"refs" => self.refs = true,
+            _ => {}
+        }
+    }
+
+    /// The inode of what stays the same as long as the repository does.
+    fn found(&self) -> Option<u64> {
+        self.entry.or(self.objects.filter(|_| self.head && self.refs))
+    }
+}
+
 /// What is known of a directory.
 #[derive(Debug, Default)]
 pub struct Directory {
@@ -44,7 +70,7 @@ pub struct Directory {
     inode: u64,
     /// The number of its watch.
     watch: Option<i32>,
-    /// The inode of the entry `.git`.
+    /// The inode of the entry `.git`, or of `objects` in a bare repository.
     git: Option<u64>,
     kept: Vec<(OsString, Verdict)>,
     below: Vec<(OsString, Directory)>,
@@ -145,13 +171,13 @@ impl Directory {
         let mut old: Vec<(OsString, Self)> = std::mem::take(&mut self.below);
         let shown = relative.to_string_lossy();
         self.kept.clear();
-        self.git = None;
+        let mut git = Git::default();
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let Ok(kind) = entry.file_type() else { continue };
             let name = entry.file_name();
+            git.note(&name, entry.ino());
             if name == ".git" {
                 // git's own files are judged as a whole.
-                self.git = Some(entry.ino());
                 continue;
             }
             // A link leads to what is judged by itself.
@@ -174,6 +200,7 @@ impl Directory {
                 self.below.push((name, known.unwrap_or_else(|| Self { inode: entry.ino(), ..Self::default() })));
             }
         }
+        self.git = git.found();
         old.iter().for_each(|(name, gone)| gone.forget(&relative.join(name), look));
     }
 
@@ -185,7 +212,7 @@ impl Directory {
         }
     }
 
-    /// Adds the directories with an entry `.git`, and its inode.
+    /// Adds the directories with an entry `.git`, and its inode, and bare repositories.
     pub fn gather_git(&self, directory: &Path, all: &mut Vec<(PathBuf, u64)>) {
         all.extend(self.git.map(|inode| (directory.to_owned(), inode)));
         for (name, below) in self.below.iter().filter(|(_, below)| below.tells) {
@@ -221,15 +248,19 @@ impl Directory {
             }
             return;
         }
+        let mut git = Git::default();
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
+            git.note(&name, entry.ino());
             if name == ".git" {
-                all.push((directory.to_owned(), entry.ino()));
-            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !self.kept.iter().any(|(other, _)| *other == name) {
+                continue;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !self.kept.iter().any(|(other, _)| *other == name) {
                 let known = self.below.iter().find(|(other, below)| *other == name && below.inode == entry.ino());
                 known.map_or(&Self::default(), |(_, below)| below).look_for_git(&entry.path(), &relative.join(&name), changed, budget, all);
             }
         }
+        all.extend(git.found().map(|inode| (directory.to_owned(), inode)));
     }
 
     /// Adds the fewest paths that hold everything but what is hidden.

@@ -108,7 +108,7 @@ impl Listing {
         all
     }
 
-    /// The directories with an entry `.git`, and its inode.
+    /// The directories with an entry `.git`, and its inode, and bare repositories.
     #[must_use]
     pub fn repositories(&self, worktree: &Path) -> Vec<(PathBuf, u64)> {
         let mut all = Vec::new();

@@ -53,9 +53,21 @@ const FILES: &[(&str, &[u8])] = files![
     "format.js",
     "history.js",
     "markdown.js",
+    "menu.js",
+    "modal.js",
     "model.js",
     "parts.js",
     "prompt.js",
+    "session/actions.js",
+    "session/changes.js",
+    "session/diff.js",
+    "session/exports.js",
+    "session/inputs.js",
+    "session/order.js",
+    "session/outbox.js",
+    "session/queue.js",
+    "session/revert.js",
+    "session/todos.js",
     "sessions.js",
     "transcript.js",
     "visible.js",
@@ -80,10 +92,15 @@ mod tests {
         for (name, body) in FILES {
             let text = std::str::from_utf8(body).expect("the page's files are text");
             assert_ne!(content_type(name), "application/octet-stream", "{name}");
-            let imports = text.split("from './").skip(1).filter_map(|rest| rest.split('\'').next());
+            let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let imports = text.split("from '").skip(1).filter_map(|rest| rest.split('\'').next()).filter(|file| file.starts_with('.'));
+            let imports = imports.map(|file| match file.strip_prefix("../") {
+                Some(above) => above.to_owned(),
+                None => format!("{folder}/{}", &file[2..]).trim_start_matches('/').to_owned(),
+            });
             let links = text.split([' ', '\n']).filter_map(|word| word.strip_prefix("href=\"").or(word.strip_prefix("src=\"")));
             let links = links.filter_map(|rest| rest.split('"').next()).filter(|link| name.ends_with(".html") && *link != "#");
-            for file in imports.chain(links) {
+            for file in imports.chain(links.map(str::to_owned)) {
                 assert!(asset(&format!("/{file}")).is_some(), "{name} names {file}");
             }
         }

@@ -73,7 +73,7 @@ mod tests {
         let (directory, path) = store("store.db");
         let database = Database::open_alone(&path, Durability::Process).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let insert = "INSERT INTO session VALUES ('s', 'p', 1, '', NULL, 1, '', '{}')";
+        let insert = "INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data) VALUES ('s', 'p', 1, '', NULL, 1, '', '{}')";
         runtime.block_on(database.execute(insert.to_owned())).unwrap();
         // As after a crash: both files, and no owner.
         let copy = directory.path().join("copy.db");

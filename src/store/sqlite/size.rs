@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(database.counts().await.unwrap(), DiagnosisRows::default());
         database
             .execute(
-                    "INSERT INTO session VALUES ('s', 'p', 1, '', NULL, 1, '', '{}');
+                    "INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data) VALUES ('s', 'p', 1, '', NULL, 1, '', '{}');
                      INSERT INTO message (id, session_id, data) VALUES ('m1', 's', ''), ('m2', 's', '');
                      INSERT INTO part (id, message_id, session_id, data) VALUES ('p1', 'm1', 's', '');
                      INSERT INTO event (cursor, time, type, total, properties) VALUES (7, 1, 'x', 103, 'äa'), (9, 1, 'x', 110, 'seven by');"

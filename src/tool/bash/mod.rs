@@ -121,7 +121,7 @@ impl Tool for Bash {
         }
         let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, &git, Duration::from_millis(limit)).await;
         // However it has ended.
-        let restored = sandbox::restore(how).await;
+        let after = sandbox::restore(how).await;
         if changes_files {
             context.host.after_command().await;
         }
@@ -130,8 +130,13 @@ impl Tool for Bash {
             return Err(ToolError::Aborted);
         }
         let mut output = result(&args, title, limit, finished);
-        if let Some(report) = report {
-            let notes = [sandbox::note(&report, &output.output, output.metadata["exit"] != 0), restored];
+        if let Some(mut report) = report {
+            let has_failed = output.metadata["exit"] != 0;
+            // Of several commands it is the exit code of one.
+            let exit = (has_failed || analysis.commands.len() < 2).then_some(has_failed);
+            report.refused = sandbox::refused(&report, &output.output, exit);
+            after.tell(&mut report);
+            let notes = [sandbox::note(&report, &output.output), after.note()];
             notes.into_iter().flatten().for_each(|note| append(&mut output.output, &note));
             output.metadata["sandbox"] = json!(report);
         }

@@ -9,14 +9,14 @@ use std::{
 
 use polytree_protocol::{
     permission::Action,
-    sandbox::{SandboxPolicy, SandboxReport},
+    sandbox::{SandboxPolicy, SandboxReport, SandboxWord},
 };
 use serde_json::json;
 
 use crate::{
     permission::{mode::OWN_NAMES, rules::Rules},
     sandbox::{Confined, Place, Unconfined, Verdict},
-    stdx::paths::AbsPath,
+    stdx::{paths::AbsPath, text::ellipsis},
     tool::{
         context::{Approval, Ask, ToolContext},
         definition::ToolError,
@@ -47,6 +47,31 @@ const REFUSALS: &[&str] = &[
     "the sandbox does not allow",
     "response 403",
 ];
+
+/// How programs end a line that tells of a refusal.
+const ENDINGS: &[&str] = &[
+    ": permission denied",
+    ": operation not permitted",
+    ": read-only file system",
+    ": network is unreachable",
+    ": temporary failure in name resolution",
+];
+/// What such a line may hold anywhere.
+const CERTAIN: &[&str] = &[
+    "could not resolve host",
+    "the sandbox does not allow",
+    "[errno 1] ",
+    "[errno 13] ",
+    "[errno 30] ",
+    "eacces: ",
+    "eperm: ",
+    "erofs: ",
+    "enotfound ",
+    "eai_again ",
+];
+/// So many such lines, of so many characters, are given to clients.
+const MAX_REFUSED: usize = 5;
+const MAX_REFUSED_LINE: usize = 200;
 
 /// What was allowed before, beside the command itself.
 #[derive(Debug, Clone, Default)]
@@ -184,66 +209,106 @@ fn word(policy: SandboxPolicy) -> &'static str {
 /// What git cannot make in a linked worktree, by which it says so.
 const SHARED_REFERENCES: &str = "packed-refs.lock";
 
-/// What the model is told of a command that has failed, when the sandbox may be why.
-pub(super) fn note(report: &SandboxReport, output: &str, has_failed: bool) -> Option<String> {
-    let output = output.to_lowercase();
+/// The lines of a command's output that tell of a refusal, which the sandbox may have caused. `exit` says whether the command
+/// has failed; nothing where another command has determined the exit code, as in `make | tail`.
+pub(super) fn refused(report: &SandboxReport, output: &str, exit: Option<bool>) -> Vec<String> {
+    if report.policy == SandboxPolicy::Off || report.enforced.is_empty() || exit == Some(false) {
+        return Vec::new();
+    }
+    let tells = |line: &&str| {
+        let line = line.to_lowercase();
+        let line = line.split(" (os error").next().unwrap_or_default().trim_end();
+        match exit {
+            Some(_) => REFUSALS.iter().any(|refusal| line.contains(refusal)),
+            None => ENDINGS.iter().any(|ending| line.ends_with(ending)) || CERTAIN.iter().any(|text| line.contains(text)),
+        }
+    };
+    output.lines().filter(tells).take(MAX_REFUSED).map(|line| ellipsis(line.trim(), MAX_REFUSED_LINE)).collect()
+}
+
+/// What the model is told of a command to which the sandbox may have refused something.
+pub(super) fn note(report: &SandboxReport, output: &str) -> Option<String> {
     if report.policy == SandboxPolicy::Workspace && output.contains(SHARED_REFERENCES) {
         // Some of its commands do the rest and call that a success.
         return Some(
-            "[git could not delete or pack references: in a linked worktree the sandbox `workspace` does not let `packed-refs` be changed, which all worktrees of the repository share. If that is needed, call bash again with the same command and `outside`: the reason, for which the user is asked.]"
+            "[git could not lock `packed-refs`, which all worktrees of the repository share and the sandbox `workspace` does not let be changed. A commit is made nevertheless; references and stashes that were to be deleted or packed are still there. Only if that matters, call bash again with `outside`: the reason, for which the user is asked.]"
                 .to_owned(),
         );
     }
-    if !has_failed || !REFUSALS.iter().any(|refusal| output.contains(refusal)) {
-        return None;
-    }
     let allows = match report.policy {
+        _ if report.refused.is_empty() => return None,
         SandboxPolicy::ReadOnly => "it can read the worktree and the system, write only below $TMPDIR, and has no network",
         SandboxPolicy::Workspace => {
             "it can write only the worktree (but not git's settings and hooks) and below $TMPDIR, and has only the network that the settings allow"
         }
         SandboxPolicy::Off => return None,
     };
+    // Where nothing can be hidden by a mount.
+    let is_spared = report.policy == SandboxPolicy::Workspace && report.missing.contains(&SandboxWord::Read);
+    let spared = if is_spared { ", and what it creates beside a hidden file can only be read by the next command" } else { "" };
     Some(format!(
-        "[The command ran in the sandbox `{}`, which may be why it failed: {allows}. If it needs more, call bash again with the same command and `outside`: the reason, for which the user is asked.]",
+        "[The command ran in the sandbox `{}`, which may be why it failed: {allows}{spared}. If it needs more, call bash again with the same command and `outside`: the reason, for which the user is asked.]",
         word(report.policy)
     ))
 }
 
-/// Puts back what a command has changed and should not have, and looks for repositories that it has made; gives what the
-/// model is told of it.
-pub(super) async fn restore(execution: Execution) -> Option<String> {
-    let Execution::Confined(confined) = execution else { return None };
-    let after = blocking(move || {
-        let after = (confined.restore(), confined.new_repositories());
-        // Its temporary directory goes with it.
-        drop(confined);
-        Ok(after)
-    });
-    let (restored, made) = after.await.ok()?;
-    let restored = match restored {
-        Ok(changed) if changed.is_empty() => None,
-        Ok(changed) => {
-            let makes = changed.iter().any(|path| path.ends_with(".git") || path.ends_with("worktrees"));
+/// What was found after a command.
+#[derive(Debug, Default)]
+pub(super) struct After {
+    /// Files that it has changed and that were put back.
+    restored: Vec<PathBuf>,
+    /// Directories in which it has made a repository.
+    repositories: Vec<PathBuf>,
+    /// What could not be put back, and why.
+    failure: Option<String>,
+}
+
+impl After {
+    /// For clients.
+    pub(super) fn tell(&self, report: &mut SandboxReport) {
+        let texts = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+        (report.restored, report.repositories) = (texts(&self.restored), texts(&self.repositories));
+    }
+
+    /// For the model.
+    pub(super) fn note(&self) -> Option<String> {
+        let restored = (!self.restored.is_empty()).then(|| {
+            let makes = self.restored.iter().any(|path| path.ends_with(".git") || path.ends_with("worktrees"));
             let hint = if makes {
                 " What `git init`, `git clone` or `git worktree add` made of it is therefore gone, although the command succeeded; call bash again with the same command and `outside`: the reason."
             } else {
                 ""
             };
-            Some(format!(
+            format!(
                 "[The command changed files by which programs are run, which the sandbox does not allow; they were put back as they were: {}.{hint}]",
-                names(&changed)
-            ))
-        }
-        Err(error) => Some(format!(
-            "[The command changed git's settings or hooks, and they could not be put back: {error}. Tell the user, who must look at them before git is used here.]"
-        )),
-    };
-    let made = (!made.is_empty()).then(|| {
-        format!("[The command created a repository in: {}. git in it may run programs: tell the user, who must look at its settings and hooks before git is used there.]", names(&made))
+                names(&self.restored)
+            )
+        });
+        let failed = self.failure.as_ref().map(|error| {
+            format!("[The command changed git's settings or hooks, and they could not be put back: {error}. Tell the user, who must look at them before git is used here.]")
+        });
+        let made = (!self.repositories.is_empty()).then(|| {
+            format!("[The command created a repository in: {}. git in it may run programs: tell the user, who must look at its settings and hooks before git is used there.]", names(&self.repositories))
+        });
+        let notes: Vec<String> = restored.into_iter().chain(failed).chain(made).collect();
+        (!notes.is_empty()).then(|| notes.join("\n"))
+    }
+}
+
+/// Puts back what a command has changed and should not have, and looks for repositories that it has made.
+pub(super) async fn restore(execution: Execution) -> After {
+    let Execution::Confined(confined) = execution else { return After::default() };
+    let after = blocking(move || {
+        let (restored, failure) = match confined.restore() {
+            Ok(restored) => (restored, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let after = After { restored, failure, repositories: confined.new_repositories() };
+        // Its temporary directory goes with it.
+        drop(confined);
+        Ok(after)
     });
-    let notes: Vec<String> = restored.into_iter().chain(made).collect();
-    (!notes.is_empty()).then(|| notes.join("\n"))
+    after.await.unwrap_or_else(|error| After { failure: Some(error.to_string()), ..After::default() })
 }
 
 /// The first of these paths.
@@ -296,13 +361,31 @@ mod tests {
 
     #[test]
     fn only_what_looks_like_a_refusal_is_explained() {
-        let report = SandboxReport { policy: SandboxPolicy::Workspace, ..SandboxReport::default() };
-        assert!(note(&report, "touch: cannot touch '/x': Permission denied", true).unwrap().contains("`workspace`"));
-        assert!(note(&report, "fatal: Could not resolve host: github.com", true).is_some());
-        assert_eq!(note(&report, "2 tests failed", true), None);
-        assert_eq!(note(&report, "find: '/x': Permission denied", false), None);
+        let report = SandboxReport { policy: SandboxPolicy::Workspace, enforced: vec![SandboxWord::Write], ..SandboxReport::default() };
+        let (denied, no_host) = ("touch: cannot touch '/x': Permission denied", "fatal: Could not resolve host: github.com");
+        let found = |output: &str, exit| refused(&report, output, exit).join("|");
+        for (output, exit, expected) in [
+            (format!("a\n{denied}\nb"), Some(true), denied),
+            (no_host.to_owned(), Some(true), no_host),
+            ("2 tests failed".to_owned(), Some(true), ""),
+            ("find: '/x': Permission denied".to_owned(), Some(false), ""),
+            (format!("{denied}\nlast"), None, denied),
+            (no_host.to_owned(), None, no_host),
+            ("error: /x: Permission denied (os error 13)".to_owned(), None, "error: /x: Permission denied (os error 13)"),
+            ("OSError: [Errno 30] Read-only file system: '/x'".to_owned(), None, "OSError: [Errno 30] Read-only file system: '/x'"),
+            ("src/a.rs:3:    \"permission denied\",".to_owned(), None, ""),
+        ] {
+            assert_eq!(found(&output, exit), expected, "{output} {exit:?}");
+        }
+        assert_eq!(refused(&report, &format!("{denied}\n").repeat(100), Some(true)).len(), MAX_REFUSED);
+        assert!(refused(&SandboxReport { enforced: Vec::new(), ..report.clone() }, denied, Some(true)).is_empty(), "no sandbox was there");
+        assert_eq!(note(&report, denied), None);
+        let explained = SandboxReport { refused: vec![denied.to_owned()], ..report.clone() };
+        let told = note(&explained, denied).unwrap();
+        assert!(told.contains("`workspace`") && !told.contains("next command"), "{told}");
+        assert!(note(&SandboxReport { missing: vec![SandboxWord::Read], ..explained }, denied).unwrap().contains("next command"));
         assert!(
-            note(&report, "error: Unable to create '/r/.git/packed-refs.lock': Read-only file system", false).unwrap().contains("linked")
+            note(&report, "error: Unable to create '/r/.git/packed-refs.lock': Read-only file system").unwrap().contains("packed-refs")
         );
     }
 }

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
     permission::{Action, Rule},
-    todo::Todo,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -52,8 +51,6 @@ impl Host for Recorder {
         self.rules.clone()
     }
 
-    async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
-
     async fn output(&self, _: &ToolContext, text: String) {
         let mut output = self.output.lock().unwrap();
         output.push_str(&text);
@@ -62,16 +59,6 @@ impl Host for Recorder {
         {
             token.cancel();
         }
-    }
-
-    async fn file_edited(&self, _: &ToolContext, _: &AbsPath) {}
-
-    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
-        Ok(Vec::new())
-    }
-
-    async fn set_todos(&self, _: Vec<Todo>) -> Result<(), ToolError> {
-        Ok(())
     }
 }
 

@@ -21,7 +21,9 @@ before(async () => {
   if (skip) return
   fs.mkdirSync(artifacts, { recursive: true })
   const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...quiet] })
+  // A page that does not come from the network may not connect to it.
+  const more = process.env.POLYTREE_PAGE ? ['--disable-features=LocalNetworkAccessChecks'] : []
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...quiet, ...more] })
 })
 after(() => browser?.close())
 
@@ -29,6 +31,7 @@ after(() => browser?.close())
 export async function open(t, daemon, { fragment = `#token=${daemon.token}`, at = daemon.page, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options })
   context.setDefaultTimeout(PATIENCE)
+  await useFiles(context)
   const page = await context.newPage()
   const wrong = []
   page.on('pageerror', (error) => wrong.push(String(error)))
@@ -43,6 +46,27 @@ export async function open(t, daemon, { fragment = `#token=${daemon.token}`, at 
   })
   await page.goto(at + fragment)
   return page
+}
+
+/** With POLYTREE_PAGE the page is made of the files of that folder, under the daemon's policy. */
+async function useFiles(context) {
+  const folder = process.env.POLYTREE_PAGE
+  if (!folder) return
+  /** The end of an address that is a file of the page: it may be below a base path. */
+  const nameOf = ({ pathname }) => {
+    const names = pathname.split('/').slice(1)
+    const ends = names.map((_, index) => names.slice(index).join('/') || 'index.html')
+    return ends.find((end) => fs.existsSync(path.join(folder, end)) && fs.statSync(path.join(folder, end)).isFile())
+  }
+  await context.route((url) => nameOf(url) !== undefined, async (route) => {
+    if (route.request().method() !== 'GET') return route.fallback()
+    const { headers } = await fetch(new URL('/', route.request().url())).catch(() => ({}))
+    if (!headers) return route.abort()
+    const types = { html: 'text/html', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' }
+    const name = nameOf(new URL(route.request().url()))
+    const policy = headers.get('content-security-policy') ?? ''
+    return route.fulfill({ body: fs.readFileSync(path.join(folder, name)), contentType: `${types[name.split('.').pop()]}; charset=utf-8`, headers: { 'content-security-policy': policy } })
+  })
 }
 
 export const isLive = (page) => page.locator('#link[data-state=live]').waitFor()

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { polytree } from './places.mjs'
 
 /** How long anything may take before a test fails; the machine may be busy. */
-export const PATIENCE = 30_000
+export const PATIENCE = Number(process.env.POLYTREE_PATIENCE ?? 30_000)
 
 /** What is to be done after a test, by test. */
 const ends = new WeakMap()

@@ -112,6 +112,30 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Arguments of `bash`.
+---@class polytree.protocol.BashInput
+---@field command string The command line.
+---@field description string What it does, in a few words.
+---@field workdir? string|nil The directory in which it runs.
+---@field timeout? integer|nil The timeout in milliseconds.
+---@field outside? string|nil Why it should run outside of the sandbox.
+
+--- What a command reports.
+---@class polytree.protocol.BashMetadata
+---@field command? string|nil The command line, while it runs.
+---@field description? string|nil What it does, in the model's words.
+---@field exit? integer|nil The exit code; null where a signal ended it.
+---@field output? string|nil The end of what it has written so far.
+---@field truncated? boolean|nil The model got only a part of the output.
+---@field outputPath? string|nil The file with the whole output.
+---@field running? polytree.protocol.BashProcess[] Processes that go on in the background.
+---@field sandbox? polytree.protocol.SandboxReport|nil What it ran in; absent where nothing confined it.
+
+--- A process that a command has left running.
+---@class polytree.protocol.BashProcess
+---@field pid integer Its number.
+---@field command string Its command line, shortened.
+
 --- Replaces a text of more than 64 KiB in an event. `session.message` returns the whole text, `permission.list` that of a question.
 ---@class polytree.protocol.BlobRef
 ---@field ref string The place of the text in the event's properties, as a JSON pointer.
@@ -193,6 +217,12 @@
 --- Where a catalogue comes from.
 ---@alias polytree.protocol.CatalogSource "built-in"|"fetched"
 
+--- What a client can do beside asking.
+---@class polytree.protocol.ClientCapabilities
+---@field open? boolean|nil It shows a file for the event `editor.open`.
+---@field edits? boolean|nil It makes edits for the event `buffer.edit`; for diagnosis.
+---@field diffs? boolean|nil It shows differences of files; for diagnosis.
+
 --- A client's name and version.
 ---@class polytree.protocol.ClientInfo
 ---@field name string The program.
@@ -227,6 +257,7 @@
 ---@field server? polytree.protocol.ServerConfig The daemon itself; only in the user's own settings.
 ---@field tool_output? polytree.protocol.ToolOutputConfig How much of a tool's output the model gets to read.
 ---@field buffer? polytree.protocol.BufferConfig Changes of files that an editor holds open.
+---@field diagnostics? polytree.protocol.DiagnosticsConfig Diagnostics that editors announce.
 ---@field record? string|nil A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings.
 ---@field replay? string|nil A recording that answers instead of the models; absolute, or with `~/`; only in the user's own settings.
 
@@ -235,9 +266,30 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- A file that decides about a directory, or would if it existed.
+---@class polytree.protocol.ConfigSource
+---@field path string The absolute path.
+---@field exists boolean It exists.
+---@field trusted boolean It may be used, in its present state. The user's own files need no trust.
+---@field error? string|nil What is wrong with it; only of the first file that is wrong.
+
+--- The files that decide about a directory.
+---@class polytree.protocol.ConfigSources
+---@field digest string A digest of the project's files that need trust, with their contents; for `project.trust`.
+---@field files polytree.protocol.ConfigSource[] The files, lowest first: the user's, the project's from its root down, the one that a variable names.
+---@field omitted? integer How many more there are: at most 1,000 are listed.
+
+--- Params of `config.sources`.
+---@class polytree.protocol.ConfigSourcesParams
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- When something was created.
 ---@class polytree.protocol.Created
 ---@field created integer Milliseconds since 1970.
+
+--- Where a default comes from.
+---@alias polytree.protocol.DefaultSource "session"|"agent"|"settings"|"default"
 
 --- Result of `server.diagnose`. Times are milliseconds since 1970, sizes are bytes, durations end in `Ms`. A part that could not be had has an `error` beside what there is. `polytree doctor` makes the same report where no daemon runs; then `pid`, `started` and `uptimeMs` are absent.
 ---@class polytree.protocol.Diagnosis
@@ -295,6 +347,7 @@
 ---@field name? string|nil The program, where it said so.
 ---@field version? string|nil The program's version, where it said so.
 ---@field directory? string|nil The directory that its requests mean when they name none.
+---@field capabilities? polytree.protocol.ClientCapabilities|nil What it can do, as it said in `server.initialize`.
 ---@field since integer When it came.
 ---@field subscriptions integer Open subscriptions.
 ---@field requests integer Requests in flight.
@@ -531,11 +584,65 @@
 ---@field tool string The tool.
 ---@field since integer Since when.
 
+--- A diagnostic in the form of LSP; further fields are ignored.
+---@class polytree.protocol.Diagnostic
+---@field range polytree.protocol.TextRange Where.
+---@field severity? integer|nil 1 error, 2 warning, 3 information, 4 hint; default 1.
+---@field code? any A number or a word.
+---@field source? string|nil Who says it, such as `rustc`.
+---@field message string What is wrong; at most 2,000 characters are kept.
+
+--- Diagnostics that editors announce.
+---@class polytree.protocol.DiagnosticsConfig
+---@field wait? integer How long the result of an edit waits for the diagnostics of the new text, in milliseconds; at most 60,000. 0: results say nothing about diagnostics.
+
+--- Params of `diagnostics.set`.
+---@class polytree.protocol.DiagnosticsSetParams
+---@field path string The file, as it was opened with `buffer.open`.
+---@field version integer The number of the text that they belong to.
+---@field items polytree.protocol.Diagnostic[] All diagnostics of that text, in place of those before; at most 1,000.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- A directory.
+---@class polytree.protocol.DirectoryInfo
+---@field directory string The absolute path.
+
 --- What a committed change survives.
 ---@alias polytree.protocol.Durability "process"|"power"
 
 --- An edit that an editor is asked to make.
 ---@alias polytree.protocol.EditId string
+
+--- Arguments of `edit`.
+---@class polytree.protocol.EditInput
+---@field filePath string The file.
+---@field oldString string The text to replace; empty to create a file.
+---@field newString string The text in its place.
+---@field replaceAll? boolean Replace every occurrence.
+
+--- What a changed file reports.
+---@class polytree.protocol.EditMetadata
+---@field filePath string The absolute path.
+---@field diff string The change as a unified diff; empty where nothing changed.
+---@field additions integer Lines added.
+---@field deletions integer Lines removed.
+---@field exists? boolean|nil The file existed before; only of `write`.
+---@field truncated? boolean|nil The model got only a part of the result.
+---@field outputPath? string|nil The file with the whole result.
+
+--- A file that is to be shown.
+---@class polytree.protocol.EditorOpenInfo
+---@field path string The absolute path.
+---@field range? polytree.protocol.TextRange|nil What is to be shown of it.
+
+--- Params of `editor.open`.
+---@class polytree.protocol.EditorOpenParams
+---@field path string The file: relative to the directory that the request means, or absolute. It must exist and lie in the worktree.
+---@field range? polytree.protocol.TextRange|nil What is to be shown of it; default: where the editor was last.
+---@field sessionID? polytree.protocol.SessionId|nil The session whose directory is meant.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- The `data` of an error object.
 ---@class polytree.protocol.ErrorData
@@ -651,66 +758,84 @@
 ---@field type "project.updated" The event.
 ---@field properties polytree.protocol.ProjectInfo What the event tells.
 ---@class polytree.protocol.EventPayload.4
+---@field type "project.forgotten" The event.
+---@field properties polytree.protocol.ProjectOnly What the event tells.
+---@class polytree.protocol.EventPayload.5
 ---@field type "session.created" The event.
 ---@field properties polytree.protocol.SessionInfo What the event tells.
----@class polytree.protocol.EventPayload.5
+---@class polytree.protocol.EventPayload.6
 ---@field type "session.updated" The event.
 ---@field properties polytree.protocol.SessionInfo What the event tells.
----@class polytree.protocol.EventPayload.6
+---@class polytree.protocol.EventPayload.7
 ---@field type "session.deleted" The event.
 ---@field properties polytree.protocol.SessionInfo What the event tells.
----@class polytree.protocol.EventPayload.7
+---@class polytree.protocol.EventPayload.8
 ---@field type "session.status" The event.
 ---@field properties polytree.protocol.SessionStatusInfo What the event tells.
----@class polytree.protocol.EventPayload.8
+---@class polytree.protocol.EventPayload.9
 ---@field type "session.idle" The event.
 ---@field properties polytree.protocol.SessionOnly What the event tells.
----@class polytree.protocol.EventPayload.9
+---@class polytree.protocol.EventPayload.10
 ---@field type "session.error" The event.
 ---@field properties polytree.protocol.SessionErrorInfo What the event tells.
----@class polytree.protocol.EventPayload.10
+---@class polytree.protocol.EventPayload.11
 ---@field type "session.queue.updated" The event.
 ---@field properties polytree.protocol.SessionQueueInfo What the event tells.
----@class polytree.protocol.EventPayload.11
+---@class polytree.protocol.EventPayload.12
 ---@field type "message.updated" The event.
 ---@field properties polytree.protocol.EventMessageInfo What the event tells.
----@class polytree.protocol.EventPayload.12
+---@class polytree.protocol.EventPayload.13
 ---@field type "message.removed" The event.
 ---@field properties polytree.protocol.MessageRemovedInfo What the event tells.
----@class polytree.protocol.EventPayload.13
+---@class polytree.protocol.EventPayload.14
 ---@field type "message.part.updated" The event.
 ---@field properties polytree.protocol.EventPartInfo What the event tells.
----@class polytree.protocol.EventPayload.14
+---@class polytree.protocol.EventPayload.15
 ---@field type "message.part.delta" The event.
 ---@field properties polytree.protocol.PartDelta What the event tells.
----@class polytree.protocol.EventPayload.15
+---@class polytree.protocol.EventPayload.16
 ---@field type "message.part.removed" The event.
 ---@field properties polytree.protocol.PartRemovedInfo What the event tells.
----@class polytree.protocol.EventPayload.16
+---@class polytree.protocol.EventPayload.17
 ---@field type "permission.asked" The event.
 ---@field properties polytree.protocol.EventPermission What the event tells.
----@class polytree.protocol.EventPayload.17
+---@class polytree.protocol.EventPayload.18
 ---@field type "permission.replied" The event.
 ---@field properties polytree.protocol.PermissionRepliedInfo What the event tells.
----@class polytree.protocol.EventPayload.18
+---@class polytree.protocol.EventPayload.19
 ---@field type "todo.updated" The event.
 ---@field properties polytree.protocol.EventTodoInfo What the event tells.
----@class polytree.protocol.EventPayload.19
+---@class polytree.protocol.EventPayload.20
 ---@field type "file.edited" The event.
 ---@field properties polytree.protocol.FilePath What the event tells.
----@class polytree.protocol.EventPayload.20
+---@class polytree.protocol.EventPayload.21
 ---@field type "file.changed" The event.
 ---@field properties polytree.protocol.FileChangedInfo What the event tells.
----@class polytree.protocol.EventPayload.21
+---@class polytree.protocol.EventPayload.22
 ---@field type "vcs.branch.updated" The event.
 ---@field properties polytree.protocol.BranchInfo What the event tells.
----@class polytree.protocol.EventPayload.22
+---@class polytree.protocol.EventPayload.23
+---@field type "vcs.changed" The event.
+---@field properties polytree.protocol.DirectoryInfo What the event tells.
+---@class polytree.protocol.EventPayload.24
+---@field type "config.changed" The event.
+---@field properties polytree.protocol.DirectoryInfo What the event tells.
+---@class polytree.protocol.EventPayload.25
+---@field type "provider.changed" The event.
+---@field properties polytree.protocol.DirectoryInfo What the event tells.
+---@class polytree.protocol.EventPayload.26
+---@field type "agent.changed" The event.
+---@field properties polytree.protocol.DirectoryInfo What the event tells.
+---@class polytree.protocol.EventPayload.27
+---@field type "editor.open" The event.
+---@field properties polytree.protocol.EditorOpenInfo What the event tells.
+---@class polytree.protocol.EventPayload.28
 ---@field type "buffer.edit" The event.
 ---@field properties polytree.protocol.BufferEditInfo What the event tells.
----@class polytree.protocol.EventPayload.23
+---@class polytree.protocol.EventPayload.29
 ---@field type "buffer.reset" The event.
 ---@field properties polytree.protocol.BufferResetInfo What the event tells.
----@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23
+---@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29
 
 --- An open permission question.
 ---@class polytree.protocol.EventPermission
@@ -722,7 +847,7 @@
 ---@field patterns (string|polytree.protocol.BlobRef)[] What is asked for.
 ---@field always (string|polytree.protocol.BlobRef)[] What "always" would grant.
 ---@field title string|polytree.protocol.BlobRef One line for people.
----@field metadata any More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path.
+---@field metadata polytree.protocol.PermissionMetadata More about what is asked, as far as clients can use it.
 ---@field time polytree.protocol.PermissionTime When it was asked.
 
 --- What the model thought.
@@ -905,6 +1030,20 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- A path that matches, and where.
+---@class polytree.protocol.FileMatch
+---@field path string The path relative to the directory; directories end with `/`.
+---@field positions integer[] The places of the matched characters in `path`, ascending, in UTF-16 code units from 0; of a character of two units the first. Empty where the query names no characters.
+
+--- Params of `file.match`.
+---@class polytree.protocol.FileMatchParams
+---@field sessionID? polytree.protocol.SessionId|nil The session whose directory is meant, in place of `directory`.
+---@field query string The query, in the syntax of fzf: all words must match, as fuzzy sequences; `'word` exactly, `^word` at the beginning, `word$` at the end, `!word` not at all, `one | other` either. Without capitals both cases match. Empty: the files that were used last, then what lies highest.
+---@field limit? integer|nil The maximum number of paths, 1 to 1,000; default 50.
+---@field type? polytree.protocol.FindType|nil Only files or only directories; both if not said.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- An entry of a directory.
 ---@class polytree.protocol.FileNode
 ---@field name string Its name.
@@ -953,16 +1092,43 @@
 --- What is to be found.
 ---@alias polytree.protocol.FindType "file"|"directory"
 
+--- Arguments of `glob`.
+---@class polytree.protocol.GlobInput
+---@field pattern string The pattern of names.
+---@field path? string|nil The directory.
+
+--- What a search for names reports.
+---@class polytree.protocol.GlobMetadata
+---@field count integer How many paths the model got.
+---@field truncated boolean There are more.
+---@field outputPath? string|nil The file with the whole result.
+
 --- A remembered "always".
 ---@class polytree.protocol.Grant
 ---@field id polytree.protocol.GrantId The grant's id, for `permission.revoke`.
 ---@field projectID polytree.protocol.ProjectId The project it holds in.
+---@field sessionID? polytree.protocol.SessionId|nil The root session that it holds in, with its descendants; absent: in the whole project.
 ---@field type string The permission's type.
 ---@field pattern string What is allowed.
 ---@field time polytree.protocol.PermissionTime When it was given.
 
 --- A remembered permission.
 ---@alias polytree.protocol.GrantId string
+
+--- Where a grant holds.
+---@alias polytree.protocol.GrantScope "session"|"project"
+
+--- Arguments of `grep`.
+---@class polytree.protocol.GrepInput
+---@field pattern string The regular expression.
+---@field path? string|nil The directory or file.
+---@field include? string|nil Only files whose path matches this pattern.
+
+--- What a search in contents reports.
+---@class polytree.protocol.GrepMetadata
+---@field matches integer How many lines the model got.
+---@field truncated boolean There are more.
+---@field outputPath? string|nil The file with the whole result.
 
 --- A place that can hold a provider's key.
 ---@class polytree.protocol.KeyPlace
@@ -974,6 +1140,17 @@
 
 --- A key on its way. It prints as `***`, and what is no text is refused without being repeated.
 ---@alias polytree.protocol.KeyText string
+
+--- Arguments of `list`.
+---@class polytree.protocol.ListInput
+---@field path? string|nil The directory.
+---@field ignore? string[]|nil Patterns of what is left out.
+
+--- What a listed directory reports.
+---@class polytree.protocol.ListMetadata
+---@field count integer How many entries the model got.
+---@field truncated boolean There are more.
+---@field outputPath? string|nil The file with the whole result.
 
 --- How grave a log line is.
 ---@alias polytree.protocol.LogLevel "debug"|"info"|"warn"|"error"
@@ -1158,7 +1335,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field partID polytree.protocol.PartId The part.
----@field field string The field that grew: `text`, or `output` of a running tool.
+---@field field string The field that grew: `text`; `raw`, the arguments of a call that the model writes; `output` of a running tool.
 ---@field delta string What was appended.
 
 --- A part of a message.
@@ -1227,7 +1404,7 @@
 ---@field patterns string[] What is asked for.
 ---@field always string[] What "always" would grant.
 ---@field title string One line for people.
----@field metadata any More about the call. Of `bash`, and of the `external_directory` that it asks for: `command` (the line as it will run), `shown` (the same with what cannot be seen as `\u{202e}`, where that differs), `description` (the model's words), `workdir`, `directories` (patterns of the places outside of the worktree, and of those that hold keys, that it works in), `understood: false` where it cannot be told what it runs, and then `denies` (patterns that rules deny; `polytree run --yes` rejects the question). Of others: the diff, the path.
+---@field metadata polytree.protocol.PermissionMetadata More about what is asked, as far as clients can use it.
 ---@field time polytree.protocol.PermissionTime When it was asked.
 
 --- Permission rules: an action for everything, or a map from a permission type to an action or to a map from patterns to actions. The order of keys is kept; of the matching rules the last one wins.
@@ -1253,6 +1430,7 @@
 
 --- Params of `permission.grants`.
 ---@class polytree.protocol.PermissionGrantsParams
+---@field sessionID? polytree.protocol.SessionId|nil Only what holds in this session: the project's grants and its own.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1264,6 +1442,30 @@
 ---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- More about a question. What is there depends on the permission's type and on what asks; a command also asks for the types `read`, `edit`, `external_directory` and `sandbox`.
+---@class polytree.protocol.PermissionMetadata
+---@field command? string|nil Of a command: the line as it will run.
+---@field shown? string|nil The line with what cannot be seen as `\u{202e}`, where that differs.
+---@field description? string|nil Of a command: what it does, in the model's words.
+---@field workdir? string|nil Of a command: the directory in which it runs.
+---@field directories? string[]|nil Of a command: patterns of the places outside of the worktree, and of those that hold keys, that it works in.
+---@field understood? boolean|nil Of a command: false where it cannot be told what it runs.
+---@field denies? string[]|nil Where a command is not understood: the patterns that rules deny. `polytree run --yes` rejects the question.
+---@field git? string[]|nil Of a git command: what the repository's settings could make it run.
+---@field bound? table<string, string[]>|nil Of a command that is granted for one place only: by what names grants know it.
+---@field sandbox? polytree.protocol.SandboxReport|nil Of a command: what it would run in.
+---@field reason? string|nil Of the type `sandbox`: why it should run outside of it.
+---@field filePath? string|nil Of a file: its absolute path.
+---@field diff? string|nil Of the type `edit`: the change as a unified diff.
+---@field version? string|nil Of the type `edit`: BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
+---@field directory? string|nil Of the type `external_directory`: the directory that "always" grants.
+---@field pattern? string|nil Of a search: its pattern.
+---@field path? string|nil Of a search or a list: where.
+---@field include? string|nil Of a search: only files whose path matches this.
+---@field files? string[]|nil Of a search: the files in which matches were found and which a rule asks for.
+---@field tool? string|nil Of the type `repeat`: the tool that is called again and again.
+---@field input? any Of the type `repeat`: its arguments.
 
 --- How a question ended.
 ---@alias polytree.protocol.PermissionOutcome "once"|"always"|"reject"|"aborted"|"expired"
@@ -1279,6 +1481,8 @@
 ---@field sessionID polytree.protocol.SessionId The session that asked.
 ---@field permissionID polytree.protocol.PermissionId The question.
 ---@field response polytree.protocol.PermissionResponse The answer.
+---@field scope? polytree.protocol.GrantScope|nil With `always`: where it holds; default: in the project.
+---@field always? string[]|nil With `always`: what is granted in place of all that `always` of the question offers: some of those patterns, or narrower ones. At most 1,000.
 ---@field message? string|nil With `reject`: a message for the model; the turn then continues.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -1315,6 +1519,12 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `project.forget`, which needs the `projectID`.
+---@class polytree.protocol.ProjectForgetParams
+---@field sessions? boolean|nil Delete its sessions too; otherwise a project with sessions is not forgotten.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- A project.
 ---@alias polytree.protocol.ProjectId string
 
@@ -1333,6 +1543,10 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- A project's id.
+---@class polytree.protocol.ProjectOnly
+---@field projectID polytree.protocol.ProjectId The project.
+
 --- Times of a project, in milliseconds since 1970.
 ---@class polytree.protocol.ProjectTime
 ---@field created integer First seen.
@@ -1342,6 +1556,7 @@
 --- Params of `project.trust`.
 ---@class polytree.protocol.ProjectTrustParams
 ---@field trusted boolean Whether the project's own settings and agents may be used.
+---@field digest? string|nil With `trusted: true`: `digest` of `config.sources`. If a file has changed since, the error is `conflict`.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1416,6 +1631,21 @@
 ---@field messageID polytree.protocol.MessageId The user message.
 ---@field parts polytree.protocol.Part[] Its parts.
 
+--- Arguments of `read`.
+---@class polytree.protocol.ReadInput
+---@field filePath string The file or directory.
+---@field offset? integer|nil The first line, from 1.
+---@field limit? integer|nil How many lines.
+
+--- What a read file reports.
+---@class polytree.protocol.ReadMetadata
+---@field preview? string|nil The first lines.
+---@field mime? string|nil The media type of an image or document.
+---@field truncated boolean There is more than the model got.
+---@field lines? integer|nil How many lines the file has, where that is known.
+---@field unsaved? boolean|nil The text was one that an editor has not saved.
+---@field outputPath? string|nil The file with the whole result.
+
 --- What the model thought.
 ---@class polytree.protocol.ReasoningPart
 ---@field id polytree.protocol.PartId The part's id.
@@ -1444,6 +1674,11 @@
 ---@field action polytree.protocol.RevertAction What happens to it.
 ---@field reason? string|nil Why nothing happens.
 
+--- Params of `rpc.discover`.
+---@class polytree.protocol.RpcDiscoverParams
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- A permission rule. The last matching rule wins.
 ---@class polytree.protocol.Rule
 ---@field permission string The permission's type, such as `bash` or `edit`; `*` for all.
@@ -1464,10 +1699,22 @@
 ---@field domains? string[] Domains that may be reached over HTTP and HTTPS, such as `crates.io`; `*.crates.io` for all below one.
 ---@field loopback? boolean Servers on this machine may be reached too.
 
+--- What a command may touch.
+---@alias polytree.protocol.SandboxPolicy "read-only"|"workspace"|"off"
+
 --- What is enforced of a policy, and what is not.
 ---@class polytree.protocol.SandboxPromise
 ---@field enforced polytree.protocol.SandboxWord[] What is.
 ---@field missing polytree.protocol.SandboxWord[] What is not.
+
+--- What a command runs in, as far as this machine can enforce it: `metadata.sandbox` of a `bash` call and of a question. The last three fields are there when the command has ended.
+---@class polytree.protocol.SandboxReport
+---@field policy polytree.protocol.SandboxPolicy The policy.
+---@field enforced polytree.protocol.SandboxWord[] What is enforced.
+---@field missing polytree.protocol.SandboxWord[] What is not.
+---@field refused? string[] The lines of the output that tell of a refusal, which the sandbox may have caused; the first few.
+---@field restored? string[] Files by which programs are run, which the command has changed. They were put back as they were.
+---@field repositories? string[] Directories in which the command has created a git repository: its settings and hooks can name programs.
 
 --- A part of what a policy promises.
 ---@alias polytree.protocol.SandboxWord "read"|"write"|"git"|"network"|"domains"|"sockets"|"signals"
@@ -1498,6 +1745,7 @@
 --- Params of `server.initialize`.
 ---@class polytree.protocol.ServerInitializeParams
 ---@field clientInfo? polytree.protocol.ClientInfo|nil Who connects.
+---@field capabilities? polytree.protocol.ClientCapabilities|nil What the client can do.
 ---@field protocolVersion? integer|nil The version of this contract that the client speaks.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -1556,7 +1804,11 @@
 ---@field version string The daemon's version that created it.
 ---@field agent? string|nil The agent for prompts that name none.
 ---@field model? polytree.protocol.ModelRef|nil The model for prompts that name none.
+---@field choice? polytree.protocol.SessionChoice|nil What `session.update` has chosen: it counts before what the agent and the last prompt say.
+---@field branch? string|nil The branch of its checkout at its last prompt; absent outside of a repository, and where `HEAD` is detached.
+---@field hidden? boolean It is in no list, and its events are sent only to subscriptions with its `sessionID`. So are its descendants.
 ---@field mode? polytree.protocol.Mode|nil What is done without a question; absent: as the settings have it. A child has that of its root.
+---@field permission? polytree.protocol.Rule[] Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final.
 ---@field share? polytree.protocol.SessionShare|nil Where it is shared.
 ---@field revert? polytree.protocol.SessionRevert|nil An undo that can still be taken back.
 ---@field cost number What all its model calls cost, in US dollars.
@@ -1575,6 +1827,24 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- What was chosen for prompts that name none.
+---@class polytree.protocol.SessionChoice
+---@field model? polytree.protocol.ModelRef|nil The model.
+---@field variant? string|nil The variant; it is ignored with a model that does not have it.
+
+--- How full the context of a session's model is, in tokens.
+---@class polytree.protocol.SessionContext
+---@field used integer The conversation at the end of the last answer, as the service counted it. 0: there is no answer yet, or the service does not count.
+---@field limit integer The context of the model that the next prompt uses. 0: it is not known.
+---@field reserved integer How much of it is kept free for the answer.
+---@field model polytree.protocol.ModelRef The model that the next prompt uses.
+
+--- Params of `session.context`.
+---@class polytree.protocol.SessionContextParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- Params of `session.create`.
 ---@class polytree.protocol.SessionCreateParams
 ---@field id? polytree.protocol.SessionId|nil The id that the session shall have: the same id with the same params again returns that session.
@@ -1583,8 +1853,32 @@
 ---@field agent? string|nil The agent for prompts that name none.
 ---@field model? polytree.protocol.ModelRef|nil The model for prompts that name none.
 ---@field mode? polytree.protocol.Mode|nil What is done without a question; default: as the settings have it. A child has that of its root.
+---@field permission? polytree.protocol.Rule[]|nil Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final. At most 500.
+---@field hidden? boolean|nil Keep it out of `session.list`, and send its events only to subscriptions with its `sessionID`. A child of a hidden session is hidden.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- What the next prompt uses if it names nothing itself.
+---@class polytree.protocol.SessionDefaults
+---@field agent string The agent.
+---@field model polytree.protocol.ModelRef The model.
+---@field variant? string|nil The variant of the model.
+---@field mode polytree.protocol.Mode What is done without a question.
+---@field source polytree.protocol.SessionDefaultsSource Where each of them comes from.
+---@field problem? string|nil Why the model cannot be used, for people; a prompt is refused for this reason.
+
+--- Params of `session.defaults`.
+---@class polytree.protocol.SessionDefaultsParams
+---@field sessionID? polytree.protocol.SessionId|nil The session whose next prompt is meant; without it the first prompt of a new session in the directory.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Where the defaults of the next prompt come from.
+---@class polytree.protocol.SessionDefaultsSource
+---@field agent polytree.protocol.DefaultSource Where the agent comes from.
+---@field model polytree.protocol.DefaultSource Where the model comes from.
+---@field variant? polytree.protocol.DefaultSource|nil Where the variant comes from; absent where there is none.
+---@field mode polytree.protocol.DefaultSource Where the mode comes from.
 
 --- Params of `session.delete`.
 ---@class polytree.protocol.SessionDeleteParams
@@ -1649,6 +1943,9 @@
 ---@class polytree.protocol.SessionListParams
 ---@field scope? polytree.protocol.SessionScope|nil Which sessions; default `project`.
 ---@field search? string|nil Only those whose title contains this, upper or lower case.
+---@field roots? boolean|nil Only those that have no parent.
+---@field archived? boolean|nil Only those that are archived, or only the others; both if not said.
+---@field text? string|nil Only those in whose conversation a text of the user or the model contains this, upper or lower case. At least 2 and at most 500 characters.
 ---@field limit? integer|nil How many at most: 1 to 1000, default 100.
 ---@field before? polytree.protocol.SessionId|nil Only those after this one in the list's order.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
@@ -1678,11 +1975,11 @@
 ---@field sessionID? polytree.protocol.SessionId|nil The session; without it one is created in the directory.
 ---@field parts string|polytree.protocol.PartInput[] What is asked: parts, or a plain text.
 ---@field messageID? polytree.protocol.MessageId|nil The id that the user message shall have: the same id with the same params again joins that turn.
----@field model? polytree.protocol.ModelRef|nil The model; default: the agent's, the session's last, the settings'.
+---@field model? polytree.protocol.ModelRef|nil The model; default: the one chosen by `session.update`, the agent's, the session's last, the settings'.
 ---@field agent? string|nil The agent; default: the session's, else `build`.
 ---@field system? string|nil Replaces the agent's system prompt.
 ---@field tools? table<string, boolean>|nil Tools switched on or off, by name or wildcard.
----@field variant? string|nil The variant of the model, such as `high`; default: the agent's. `variants` of a model names them.
+---@field variant? string|nil The variant of the model, such as `high`; default: the one chosen by `session.update`, the agent's. `variants` of a model names them.
 ---@field options? polytree.protocol.PromptOptions|nil How the model samples and how long its answers may be; default: as the agent has it.
 ---@field format? polytree.protocol.OutputFormat|nil The form of the answer; default: words.
 ---@field mode? polytree.protocol.Mode|nil What is done without a question in this turn; default: as the session has it.
@@ -1784,11 +2081,11 @@
 ---@field sessionID? polytree.protocol.SessionId|nil The session; without it one is created in the directory.
 ---@field parts string|polytree.protocol.PartInput[] What is asked: parts, or a plain text.
 ---@field messageID? polytree.protocol.MessageId|nil The id that the user message shall have: the same id with the same params again joins that turn.
----@field model? polytree.protocol.ModelRef|nil The model; default: the agent's, the session's last, the settings'.
+---@field model? polytree.protocol.ModelRef|nil The model; default: the one chosen by `session.update`, the agent's, the session's last, the settings'.
 ---@field agent? string|nil The agent; default: the session's, else `build`.
 ---@field system? string|nil Replaces the agent's system prompt.
 ---@field tools? table<string, boolean>|nil Tools switched on or off, by name or wildcard.
----@field variant? string|nil The variant of the model, such as `high`; default: the agent's. `variants` of a model names them.
+---@field variant? string|nil The variant of the model, such as `high`; default: the one chosen by `session.update`, the agent's. `variants` of a model names them.
 ---@field options? polytree.protocol.PromptOptions|nil How the model samples and how long its answers may be; default: as the agent has it.
 ---@field format? polytree.protocol.OutputFormat|nil The form of the answer; default: words.
 ---@field mode? polytree.protocol.Mode|nil What is done without a question in this turn; default: as the session has it.
@@ -1826,7 +2123,11 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field title? string|nil The new title; kept as one line of at most 500 characters, without control characters.
 ---@field archived? boolean|nil Archive it, or take it out of the archive.
+---@field agent? string|nil The agent of prompts that name none, from the next prompt on. Without a `model` beside it, a model that was chosen here before no longer counts, so that the agent's own does.
+---@field model? polytree.protocol.ModelRef|nil The model of prompts that name none, from the next prompt on, also where the agent has one of its own.
+---@field variant? string|nil The variant for prompts that name none, which the model must have; empty: the agent's again. Without it, a new model has the agent's variant.
 ---@field mode? polytree.protocol.Mode|nil What is done without a question, from the next tool call on. A child has that of its root.
+---@field permission? polytree.protocol.Rule[]|nil The session's rules from the next tool call on, in place of those before; empty: none.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -2038,6 +2339,17 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field todos polytree.protocol.Todo[] The whole list.
 
+--- What the task list reports.
+---@class polytree.protocol.TodoMetadata
+---@field todos polytree.protocol.Todo[] The whole list.
+
+--- Arguments of `todoread`: none.
+---@alias polytree.protocol.TodoReadInput table<string, any>
+
+--- Arguments of `todowrite`.
+---@class polytree.protocol.TodoWriteInput
+---@field todos polytree.protocol.Todo[] The whole list.
+
 --- Tokens, as the provider counted them; `input` excludes what came from the cache.
 ---@class polytree.protocol.Tokens
 ---@field input integer Read, not from the cache.
@@ -2122,6 +2434,23 @@
 ---@field ["local"]? boolean It is served on this machine, by a server that was found running.
 ---@field info polytree.protocol.Model What is known about it.
 
+--- What totals are of.
+---@alias polytree.protocol.UsageBy "day"|"project"|"model"
+
+--- Params of `usage.list`. A `directory` or `projectID` means that project alone.
+---@class polytree.protocol.UsageListParams
+---@field since? integer|nil Only what was used from then on, in milliseconds since 1970.
+---@field by polytree.protocol.UsageBy What the totals are of.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- What was used in a day, in a project or of a model. What was spent stays counted when its session is deleted.
+---@class polytree.protocol.UsageTotal
+---@field key string The day as `YYYY-MM-DD`, the project's id, or `provider/model`.
+---@field cost number What it cost, in US dollars.
+---@field tokens polytree.protocol.Tokens The tokens of all model calls.
+---@field prompts integer How many prompts were sent.
+
 --- A prompt.
 ---@class polytree.protocol.UserMessage
 ---@field id polytree.protocol.MessageId The message's id.
@@ -2145,10 +2474,36 @@
 --- A version control system.
 ---@alias polytree.protocol.Vcs "git"
 
+--- A checkout of a repository.
+---@class polytree.protocol.VcsCheckout
+---@field directory string Its absolute path.
+---@field branch? string|nil Its branch; absent where `HEAD` is detached.
+
+--- Params of `vcs.get`.
+---@class polytree.protocol.VcsGetParams
+---@field sessionID? polytree.protocol.SessionId|nil The session whose directory is meant.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Where a checkout stands. Outside of a repository everything is absent.
+---@class polytree.protocol.VcsInfo
+---@field branch? string|nil The branch; absent where `HEAD` is detached.
+---@field head? string|nil The commit; absent before the first one.
+---@field upstream? string|nil The short name of the branch that this one follows.
+---@field ahead? integer|nil Commits that the upstream lacks; absent where it is gone, or counting takes too long.
+---@field behind? integer|nil Commits of the upstream that this branch lacks.
+---@field worktrees polytree.protocol.VcsCheckout[] The checkouts of the repository, the main one first; at most 1,000.
+
+--- Arguments of `write`.
+---@class polytree.protocol.WriteInput
+---@field filePath string The file.
+---@field content string The whole content.
+
 --- The name of a method.
 ---@alias polytree.protocol.Method
 ---| "server.initialize"
 ---| "server.info"
+---| "rpc.discover"
 ---| "server.diagnose"
 ---| "server.stop"
 ---| "server.listen"
@@ -2159,10 +2514,15 @@
 ---| "project.init"
 ---| "project.update"
 ---| "project.trust"
+---| "project.forget"
+---| "vcs.get"
 ---| "session.create"
 ---| "session.list"
 ---| "session.get"
 ---| "session.update"
+---| "session.defaults"
+---| "session.context"
+---| "usage.list"
 ---| "session.delete"
 ---| "session.children"
 ---| "session.messages"
@@ -2187,6 +2547,7 @@
 ---| "file.read"
 ---| "file.status"
 ---| "file.find"
+---| "file.match"
 ---| "permission.list"
 ---| "permission.reply"
 ---| "permission.grants"
@@ -2196,6 +2557,8 @@
 ---| "buffer.change"
 ---| "buffer.close"
 ---| "buffer.reply"
+---| "diagnostics.set"
+---| "editor.open"
 ---| "provider.list"
 ---| "model.list"
 ---| "model.refresh"
@@ -2203,6 +2566,7 @@
 ---| "auth.remove"
 ---| "auth.list"
 ---| "config.get"
+---| "config.sources"
 ---| "agent.list"
 ---| "tool.list"
 ---| "text.find"
@@ -2217,6 +2581,7 @@
 ---| "server.connected"
 ---| "server.heartbeat"
 ---| "project.updated"
+---| "project.forgotten"
 ---| "session.created"
 ---| "session.updated"
 ---| "session.deleted"
@@ -2235,5 +2600,10 @@
 ---| "file.edited"
 ---| "file.changed"
 ---| "vcs.branch.updated"
+---| "vcs.changed"
+---| "config.changed"
+---| "provider.changed"
+---| "agent.changed"
+---| "editor.open"
 ---| "buffer.edit"
 ---| "buffer.reset"

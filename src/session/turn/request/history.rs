@@ -1,7 +1,7 @@
 //! Stored messages become what a model reads. Pure.
 
 use polytree_protocol::{
-    message::{Message, MessageErrorName, MessageWithParts},
+    message::{Message, MessageErrorName, MessageWithParts, PromptState},
     part::{Attachment, FilePart, Part, ToolState},
     provider::ModelRef,
 };
@@ -23,6 +23,8 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
             leave_out_attachments(&mut history);
         }
         match &message.info {
+            // It was removed from the queue before a model read it.
+            Message::User(prompt) if prompt.state == PromptState::Cancelled => {}
             Message::User(_) => {
                 let content: Vec<UserContent> = message.parts.iter().filter_map(|part| user_content(part, &message.parts)).collect();
                 if content.is_empty() {

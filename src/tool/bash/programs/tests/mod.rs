@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
     permission::{Action, Rule},
-    todo::Todo,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -53,20 +52,6 @@ impl Host for Judge {
 
     fn rules(&self) -> Rules {
         self.rules.clone()
-    }
-
-    async fn progress(&self, _: &ToolContext, _: Option<String>, _: Value) {}
-
-    async fn output(&self, _: &ToolContext, _: String) {}
-
-    async fn file_edited(&self, _: &ToolContext, _: &AbsPath) {}
-
-    async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
-        Ok(Vec::new())
-    }
-
-    async fn set_todos(&self, _: Vec<Todo>) -> Result<(), ToolError> {
-        Ok(())
     }
 }
 
