@@ -84,7 +84,6 @@ export function sessionCommands(add: Add, { client, project, chat }: Api): void 
     }
     return { sessionID: copy.id }
   })
-  add('compact', async (given?: Target | Session) => await client.request('session.compact', { sessionID: sessionOf(given) }))
   add('export', async (given?: (Target & { file?: vscode.Uri }) | Session) => {
     const sessionID = sessionOf(given)
     const named = given && 'file' in given ? given.file : undefined

@@ -246,14 +246,6 @@ M.commands = {
       end)
     end,
   },
-  compact = {
-    about = "summarise the conversation, so that it needs less of the context",
-    run = function()
-      require("polytree").with_session(function(id)
-        lazy("client").request("session.compact", { sessionID = id })
-      end)
-    end,
-  },
   todo = {
     about = "the task list of the session",
     run = function()
