@@ -224,9 +224,10 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private words(): Choice {
     const { defaults } = this.usage
     const { agent, model, variant, mode } = this.conversation ? {} : this.forNew()
-    const used = model ?? defaults?.model
+    const session = this.conversation?.session
+    const used = model ?? defaults?.model ?? session?.model
     return {
-      agent: agent ?? defaults?.agent ?? 'build',
+      agent: agent ?? defaults?.agent ?? session?.agent ?? 'build',
       model: [used ? `${used.providerID}/${used.modelID}` : 'default model', model ? variant : (variant ?? defaults?.variant)].filter(Boolean).join(' '),
       mode: mode ?? this.project.mode(this.sessionID),
     }
