@@ -10,13 +10,15 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
 import { Screen } from './screen.mjs'
-import { reviewTests } from './vscode_review.mjs'
+import { choiceTests } from './vscode_choices.mjs'
 import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
 const [codeServer, vsix, out, nvim] = process.argv.slice(2).map((name) => path.resolve(name))
 const where = await place()
 const { project, model, daemon, env, executable } = where
+// Files that tests write anew: the list of files to open is read once.
+for (const name of ['long.txt', 'data.json']) where.write(`project/${name}`, '')
 const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
 
 /** The processes `polytree stdio` of this place. */
@@ -363,7 +365,7 @@ await test('sessions are listed, and a new one begins empty', async () => {
 
 const driver = { test, where, page, chat, said, command, ask, answer, pick, picture, openFile }
 await sessionTests(driver)
-await reviewTests(driver)
+await choiceTests(driver)
 
 await close()
 console.log(`VS Code of ${path.basename(codeServer)}: ${passed} passed, ${failed} failed`)

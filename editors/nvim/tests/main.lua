@@ -18,7 +18,6 @@ local files = #arg > 0 and arg
     "connection",
     "conversation",
     "control",
-    "review",
     "choices",
     "editor",
     "highlight",

@@ -48,7 +48,7 @@ export class Client implements vscode.Disposable {
   ) {}
 
   /** Whether the daemon has a method: an older one lacks newer ones. */
-  has(method: Method): boolean {
+  has(method: string): boolean {
     return this.server?.methods.includes(method) ?? false
   }
 

@@ -3,6 +3,7 @@ import * as vscode from 'vscode'
 import type { AnyEvent, Mode, Permission, Session, SessionStatus } from '@polytree/protocol'
 import type { Client } from './client'
 import { isReference } from './conversation'
+import { LIST, UPDATED } from './hunks'
 import { RpcError } from './rpc'
 
 /** Not the deltas: a conversation that is shown follows its own messages. */
@@ -17,7 +18,7 @@ const TYPES = [
   'file.changed',
 ]
 /** Types that older daemons do not know, by a method that came with them. */
-const NEWER_TYPES = { 'hunk.updated': 'hunk.list', 'config.changed': 'session.defaults' } as const
+const NEWER_TYPES = { [UPDATED]: LIST, 'config.changed': 'session.defaults' } as const
 
 /** What an answer may say beside yes and no. */
 export interface AnswerMore {
@@ -93,6 +94,7 @@ export class Project implements vscode.Disposable {
   }
 
   private take(event: AnyEvent): void {
+    if ((event.type as string) === UPDATED) return void (event.sessionID && this.hunks.fire(event.sessionID))
     switch (event.type) {
       case 'server.connected':
         // Read only once the events are coming, so that none falls between.
@@ -119,9 +121,6 @@ export class Project implements vscode.Disposable {
       case 'permission.replied':
         this.forget(event.properties.permissionID)
         break
-      case 'hunk.updated':
-        this.hunks.fire(event.properties.sessionID)
-        return
       case 'config.changed':
         void this.readSettings().then(() => this.changed.fire())
         this.settings.fire()
