@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
 import { Screen } from './screen.mjs'
 import { choiceTests } from './vscode_choices.mjs'
+import { hunkTests } from './vscode_hunks.mjs'
 import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
@@ -365,6 +366,7 @@ await test('sessions are listed, and a new one begins empty', async () => {
 
 const driver = { test, where, page, chat, said, command, ask, answer, pick, picture, openFile }
 await sessionTests(driver)
+await hunkTests(driver)
 await choiceTests(driver)
 
 await close()

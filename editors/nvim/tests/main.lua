@@ -18,6 +18,7 @@ local files = #arg > 0 and arg
     "connection",
     "conversation",
     "control",
+    "review",
     "choices",
     "editor",
     "highlight",
