@@ -1,6 +1,7 @@
 // Figures of the editors' plugins: node benches/editors.mjs [NAME...], of `neovim` and `vscode`
 //
 //   POLYTREE_EXECUTABLE  the daemon (default: target/release/polytree)
+//   POLYTREE_VSIX        the extension (default: what tests/editors/run has built)
 //
 // tests/editors/run must have run once: it installs the editors. Timers are inside of the plugins.
 import { execFile, spawnSync } from 'node:child_process'
@@ -19,7 +20,7 @@ const { connect } = await import('../tests/editors/rpc.mjs')
 const { say } = await import('../tests/editors/model_server.mjs')
 
 const TARGETS = { startup: 1, shown: 150, handler: 16, activation: 50 }
-const report = (editor, what, value, target) => console.log(`${editor.padEnd(26)} ${what.padEnd(44)} ${value.toFixed(1).padStart(7)} ms   (limit ${target} ms)`)
+const report = (editor, what, value, target) => console.log(`${editor.padEnd(26)} ${what.padEnd(50)} ${value.toFixed(1).padStart(7)} ms   (limit ${target} ms)`)
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
 /** 2,000 deltas, some hundreds per second. */
@@ -78,7 +79,7 @@ async function neovim() {
 }
 
 async function vscode() {
-  const vsix = path.join(cache, 'extension/editors/vscode/polytree-0.1.0.vsix')
+  const vsix = process.env.POLYTREE_VSIX ?? path.join(cache, 'extension/editors/vscode/polytree-0.1.0.vsix')
   for (const version of ['4.100.3', '4.139.1']) {
     const { where, session, daemon } = await longSession()
     where.model.script(say('short'))
@@ -86,7 +87,7 @@ async function vscode() {
     await daemon.request('session.update', { sessionID: session.id, title: 'The long one' })
     await daemon.request('session.update', { sessionID: other.info.sessionID, title: 'The short one' })
     const out = path.join(where.root, 'out')
-    const { page, chat, said, command, pick, ask, close } = await workbench(where, { codeServer: path.join(cache, `code-server-${version}`), vsix, out })
+    const { page, chat, said, command, palette, pick, ask, close } = await workbench(where, { codeServer: path.join(cache, `code-server-${version}`), vsix, out })
     const logged = async () => {
       await command('Log Times')
       const found = await until('the figures', () => {
@@ -101,7 +102,7 @@ async function vscode() {
     await command('Open Chat')
     await said('short').waitFor()
     const shown = []
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 9; round += 1) {
       const title = round % 2 === 0 ? 'The long one' : 'The short one'
       await command('Choose Session')
       await page.locator('.quick-input-list .monaco-list-row', { hasText: title }).waitFor()
@@ -111,7 +112,7 @@ async function vscode() {
       const figures = await logged()
       if (round % 2 === 0) shown.push(figures.shown)
     }
-    report(`code-server ${version}`, 'a session of 1,000 messages is shown', Math.max(...shown), TARGETS.shown)
+    report(`code-server ${version}`, 'a session of 1,000 messages is shown (median of 5)', median(shown), TARGETS.shown)
     const runs = []
     for (let round = 1; round <= 3; round += 1) {
       where.model.script(stream)
@@ -123,15 +124,23 @@ async function vscode() {
     const least = (what) => Math.min(...runs.map((figures) => figures[what]))
     report(`code-server ${version}`, 'longest run while 2,000 deltas stream: extension', least('extension'), TARGETS.handler)
     report(`code-server ${version}`, 'longest run while 2,000 deltas stream: page', least('page'), TARGETS.handler)
-    await page.keyboard.press('F1')
-    await page.locator('.quick-input-widget .quick-input-box input').fill('>Developer: Show Running Extensions')
-    await page.locator('.quick-input-list .monaco-list-row', { hasText: 'Show Running Extensions' }).first().waitFor()
-    await page.keyboard.press('Enter')
-    // All rows at once: the list only has visible ones.
-    await page.setViewportSize({ width: 1280, height: 4000 })
-    const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'polytree' }).first()
-    const activation = await row.locator('.activation-time').innerText()
-    report(`code-server ${version}`, `activation, as VS Code measures it`, Number(/(\d+)\s*ms/.exec(activation)[1]), TARGETS.activation)
+    // Each window that is opened has an extension host of its own, which activates anew.
+    const activations = { measured: [], own: [] }
+    for (let round = 0; round < 7; round += 1) {
+      await page.setViewportSize({ width: 1280, height: 800 })
+      await page.reload()
+      await page.locator('.statusbar-item', { hasText: 'polytree' }).waitFor()
+      await command('Open Chat')
+      await chat().locator('#text:focus').waitFor()
+      activations.own.push((await logged()).activation)
+      await palette('Developer: Show Running Extensions')
+      // All rows at once: the list only has visible ones.
+      await page.setViewportSize({ width: 1280, height: 4000 })
+      const row = page.locator('.runtime-extensions-editor .monaco-list-row', { hasText: 'polytree' }).first()
+      activations.measured.push(Number(/(\d+)\s*ms/.exec(await row.locator('.activation-time').innerText())[1]))
+    }
+    report(`code-server ${version}`, 'activation, as VS Code measures it (median of 7)', median(activations.measured), TARGETS.activation)
+    report(`code-server ${version}`, 'activation, of our own code (median of 7)', median(activations.own), TARGETS.activation)
     await daemon.close()
     await close()
   }

@@ -27,5 +27,7 @@ export async function connect(where) {
     await new Promise((resolve) => child.on('exit', resolve))
     spawnSync(where.executable, ['stop', '--now'], { env })
   }
-  return { request, listen: (done) => listeners.push(done), close }
+  /** Ends this connection; the daemon goes on. */
+  const leave = () => child.stdin.end()
+  return { request, listen: (done) => listeners.push(done), close, leave }
 }

@@ -10,12 +10,16 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
 import { Screen } from './screen.mjs'
+import { choiceTests } from './vscode_choices.mjs'
+import { hunkTests } from './vscode_hunks.mjs'
 import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
 
 const [codeServer, vsix, out, nvim] = process.argv.slice(2).map((name) => path.resolve(name))
 const where = await place()
 const { project, model, daemon, env, executable } = where
+// Files that tests write anew: the list of files to open is read once.
+for (const name of ['long.txt', 'data.json']) where.write(`project/${name}`, '')
 const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
 
 /** The processes `polytree stdio` of this place. */
@@ -36,7 +40,7 @@ let passed = 0
 let failed = 0
 const only = process.env.POLYTREE_TEST
 async function test(name, run) {
-  if (only && !name.includes(only)) return
+  if (only && !only.split('|').some((part) => name.includes(part))) return
   const started = Date.now()
   try {
     await run()
@@ -141,7 +145,7 @@ await test('a rejection with its reason is told to the model', async () => {
   model.script(call('bash', { command: 'rm -rf src', description: 'Clean' }), say('I leave it.'))
   await ask('clean up')
   const question = chat().locator('.ask')
-  await question.locator('input').fill('keep the sources')
+  await question.locator('input[type=text]').fill('keep the sources')
   await answer('reject')
   await said('I leave it.').waitFor()
   assert.ok(JSON.stringify(model.requests).includes('keep the sources'), 'the reason was not told')
@@ -344,9 +348,9 @@ await test('the text of a question is whole: what cannot be told, what rules den
   await question.locator('p', { hasText: 'It cannot be told what this line runs.' }).waitFor()
   await question.locator('p', { hasText: 'the model says: Look at a text' }).waitFor()
   assert.equal(await question.locator('button.always').count(), 0, 'such a line has no "always"')
-  await question.locator('input').fill('use no variables')
+  await question.locator('input[type=text]').fill('use no variables')
   await new Promise((resolve) => setTimeout(resolve, 400))
-  await question.locator('input').press('Enter')
+  await question.locator('input[type=text]').press('Enter')
   await said('Rejected.').waitFor()
 })
 
@@ -360,7 +364,10 @@ await test('sessions are listed, and a new one begins empty', async () => {
   await picture('new-session')
 })
 
-await sessionTests({ test, where, page, chat, said, command, ask, answer, pick, picture })
+const driver = { test, where, page, chat, said, command, ask, answer, pick, picture, openFile }
+await sessionTests(driver)
+await hunkTests(driver)
+await choiceTests(driver)
 
 await close()
 console.log(`VS Code of ${path.basename(codeServer)}: ${passed} passed, ${failed} failed`)

@@ -104,6 +104,18 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
     assert.equal(await asked('change undo.txt').count(), 0)
   })
 
+  await test('what differs from the last commit goes along', async () => {
+    await fresh()
+    where.write('project/src/differs.txt', 'differs\n')
+    await command('Ask About Changes Since the Last Commit')
+    await chat().locator('.chip', { hasText: 'changes since the last commit' }).waitFor()
+    model.script(say('I see what differs.'))
+    await ask('what is this?')
+    await said('I see what differs.').waitFor()
+    assert.ok(JSON.stringify(model.requests.filter(({ tools }) => tools?.length).at(-1)).includes('src/differs.txt: added, +1 -0'))
+    fs.rmSync(path.join(project, 'src/differs.txt'))
+  })
+
   await test('a session is copied up to a prompt', async () => {
     await fresh()
     model.script(say('answer A'), say('answer B'))

@@ -150,11 +150,17 @@ export function driver(page, out) {
     await page.keyboard.press('Enter')
   }
 
-  async function command(title) {
-    await page.keyboard.press('F1')
-    await page.locator('.quick-input-widget .quick-input-box input').fill(`>polytree: ${title}`)
-    await pick(title)
+  /** Runs a command by its whole title. A view that is just being loaded passes no keys on, or takes the focus: tried again. */
+  async function palette(title) {
+    const input = page.locator('.quick-input-widget .quick-input-box input')
+    await until('the command palette', async () => {
+      await page.keyboard.press('F1')
+      return await input.fill(`>${title}`, { timeout: 2000 }).then(() => true, () => false)
+    })
+    await pick(title.replace(/^.*?: /, ''))
   }
+
+  const command = (title) => palette(`polytree: ${title}`)
 
   async function ask(text) {
     const input = chat().locator('#text')
@@ -179,5 +185,5 @@ export function driver(page, out) {
     return lines
   }
 
-  return { chat, said, picture, pick, command, ask, answer, openFile }
+  return { chat, said, picture, pick, command, palette, ask, answer, openFile }
 }

@@ -94,7 +94,9 @@ test("the queue is seen, edited, moved and emptied while a turn runs", function(
     _, lines = list()
     return lines[1]:find("second", 1, true)
   end)
-  equal(vim.api.nvim_win_get_cursor(0)[1], 1)
+  wait("the cursor on the prompt that was moved", function()
+    return vim.api.nvim_win_get_cursor(0)[1] == 1
+  end)
   press("J")
   wait("the move back", function()
     _, lines = list()
@@ -266,8 +268,26 @@ test("a session is copied whole and up to a prompt, and written to a file", func
   server:stop()
 end)
 
+test("what differs from the last commit goes along", function()
+  local server, place = begin(model.say("seen"))
+  harness.write(place.project .. "/src/main.txt", "one\n2\nthree\n")
+  harness.write(place.project .. "/new.txt", "new\n")
+  vim.cmd("Polytree! changes what is this?")
+  said("seen")
+  local messages = server:turns()[1].messages
+  local text = messages[#messages].content
+  contains(text, "src/main.txt: modified, +1 -1\n")
+  contains(text, "+++ b/src/main.txt\n@@ -1 +1 @@\n one\n-two\n+2\n three")
+  contains(text, "new.txt: added, +1 -0")
+  server:stop()
+end)
+
 test("agents and models are completed", function()
   harness.enter(harness.place(model.start().port))
+  require("polytree.client").when_ready(function() end)
+  wait("the connection", function()
+    return require("polytree.client").client.state == "ready"
+  end)
   equal(vim.fn.getcompletion("Polytree agent bu", "cmdline"), { "build" })
   equal(vim.fn.getcompletion("Polytree model local/", "cmdline"), { "local/small" })
   equal(vim.fn.getcompletion("Polytree unre", "cmdline"), { "unrevert" })

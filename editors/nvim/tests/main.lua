@@ -9,7 +9,20 @@ for _, name in ipairs({ "harness", "model_server" }) do
 end
 local harness = require("polytree_test.harness")
 local files = #arg > 0 and arg
-  or { "pure", "annotations", "pack", "replay", "permissions", "connection", "conversation", "control", "highlight" }
+  or {
+    "pure",
+    "annotations",
+    "pack",
+    "replay",
+    "permissions",
+    "connection",
+    "conversation",
+    "control",
+    "review",
+    "choices",
+    "editor",
+    "highlight",
+  }
 for _, name in ipairs(files) do
   dofile(here .. "/" .. name .. ".lua")
 end

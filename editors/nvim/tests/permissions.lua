@@ -99,6 +99,18 @@ test("a command that failed at the sandbox's wall is shown as such", function()
   equal(ended(0, "make: no\n", { policy = "workspace" })[1], "✓ **bash** `make`")
 end)
 
+test("what the sandbox has found is shown from what it tells clients", function()
+  local lines = ended(1, "make: no\n[exit code 1]\n", {
+    policy = "workspace",
+    refused = { "make: Permission denied" },
+    restored = { "/work/.git/config" },
+    repositories = { "/work/new" },
+  })
+  equal(lines[1], "✗ **bash** `make` (exit code 1, the sandbox workspace may be why)")
+  equal(lines[2], "  - `/work/.git/config` was put back as it was")
+  equal(lines[3], "  - `/work/new` is a new git repository")
+end)
+
 test("a command is refused by the sandbox, and asks to leave it", function()
   local server = model.start()
   local place = harness.place(server.port)

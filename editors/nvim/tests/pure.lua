@@ -160,6 +160,26 @@ test("the help has a tag for each command and each mapping, and every setting", 
   contains(tags, ":Polytree\t")
 end)
 
+test("a patch of a whole file is told with a few lines around its changes", function()
+  local patch = { "--- a.txt", "+++ a.txt", "@@ -1,12 +1,12 @@" }
+  for line = 1, 12 do
+    vim.list_extend(patch, line == 6 and { "-old", "+new" } or { " line " .. line })
+  end
+  equal(vim.split(require("polytree.context").narrow(table.concat(patch, "\n")), "\n"), {
+    "--- a.txt",
+    "+++ a.txt",
+    "@@ -3 +3 @@",
+    " line 3",
+    " line 4",
+    " line 5",
+    "-old",
+    "+new",
+    " line 7",
+    " line 8",
+    " line 9",
+  })
+end)
+
 test("names with line breaks stay on their line", function()
   local render = require("polytree.render")
   local lines = render.part({ type = "file", filename = "a\nb.txt", url = "file:///a%0Ab.txt" }, "user")

@@ -11,6 +11,8 @@ export class Buffers implements vscode.Disposable {
   /** The announced version of each document. */
   private readonly announced = new Map<vscode.TextDocument, number>()
   private readonly listening: vscode.Disposable[] = []
+  /** Called with each document that is announced. */
+  onAnnounced: (uri: vscode.Uri) => void = () => {}
 
   constructor(
     private readonly client: Client,
@@ -48,6 +50,7 @@ export class Buffers implements vscode.Disposable {
     this.client
       .sendNow('buffer.open', { path: document.uri.fsPath, version: document.version, text })
       ?.catch((error: Error) => this.log.warn(`buffer.open ${document.uri.fsPath}: ${error.message}`))
+    this.onAnnounced(document.uri)
   }
 
   private eligible(document: vscode.TextDocument): boolean {
@@ -77,6 +80,12 @@ export class Buffers implements vscode.Disposable {
   private find(path: string): vscode.TextDocument | undefined {
     const wanted = vscode.Uri.file(path).toString()
     return [...this.announced.keys()].find((document) => document.uri.toString() === wanted)
+  }
+
+  /** The version of a document that was announced last. */
+  version(uri: vscode.Uri): number | undefined {
+    const document = this.find(uri.fsPath)
+    return document && this.announced.get(document)
   }
 
   /** Makes the edits of a tool, as one step of undo, and answers. */

@@ -9,6 +9,7 @@ import { Conversation } from './conversation'
 import { Feed, shown } from './feed'
 import type { Project } from './project'
 import { Queue } from './queue'
+import { Usage } from './usage'
 import type { Choice, FromPage, ToPage } from './webview/messages'
 import { pageHtml } from './webview/page'
 
@@ -37,6 +38,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     unresolved: (messageID) => void this.resolve(messageID),
   })
   private readonly queue: Queue
+  private readonly usage: Usage
   private attached: { name: string; part: PartInput }[] = []
   private draft = { text: '', focus: false }
   private readonly listening: vscode.Disposable[] = []
@@ -44,6 +46,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   /** Which session is shown, or whether it can be seen, may have changed. */
   readonly onChange = this.changed.event
   choice: PromptChoice = {}
+  /** How long the extension took to be loaded and activated, in milliseconds, for those who measure. */
+  activation = 0
 
   constructor(
     private readonly extension: vscode.Uri,
@@ -52,9 +56,15 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     private readonly log: vscode.LogOutputChannel,
   ) {
     this.queue = new Queue(client, (message) => this.send(message))
+    this.usage = new Usage(client, log, () => this.sendProject())
     this.listening.push(
+      this.usage,
       client.onState(() => this.sendState()),
-      project.onChange(() => this.sendProject()),
+      project.onChange(() => {
+        this.usage.readSoon()
+        this.sendProject()
+      }),
+      project.onSettings(() => this.usage.readSoon()),
     )
   }
 
@@ -126,7 +136,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
       case 'abort':
         return void (await this.abort())
       case 'figures': {
-        const figures = { extension: this.feed.slowest, page: message.slowest, shown: message.lastShown - this.asked }
+        const figures = { activation: this.activation, extension: this.feed.slowest, page: message.slowest, shown: message.lastShown - this.asked }
         this.log.info(`figures ${JSON.stringify(figures)}`)
         this.feed.slowest = 0
         return
@@ -135,7 +145,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
         return await this.older()
       case 'answer': {
         const question = this.project.questions.find((one) => one.id === message.permissionID)
-        if (question) await this.project.answer(question, message.response, message.message)
+        if (question) await this.project.answer(question, message.response, message)
         return
       }
       case 'edit': {
@@ -154,8 +164,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
         this.sendAttached()
         return
       case 'find': {
-        const paths = await this.client.request('file.find', { directory: this.client.directory, query: message.query, limit: 20 })
-        this.send({ type: 'files', query: message.query, paths })
+        const files = await this.client.request('file.match', { directory: this.client.directory, query: message.query, limit: 20 })
+        this.send({ type: 'files', query: message.query, files })
         return
       }
       case 'open': {
@@ -183,7 +193,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     const context = { busy: status.type !== 'idle', hasSession: Boolean(session), undone: Boolean(session?.revert) }
     for (const [name, value] of Object.entries(context)) void vscode.commands.executeCommand('setContext', `polytree.${name}`, value)
     if (this.view) this.view.description = session?.title ?? ''
-    this.send({ type: 'session', ...(session ? { session } : {}), status, choice: this.words() })
+    this.send({ type: 'session', ...(session ? { session } : {}), status, choice: this.words(), context: this.usage.words() })
     const own = id ? this.project.questionsOf(id) : []
     this.send({ type: 'questions', own, elsewhere: this.project.questions.length - own.length })
     this.changed.fire()
@@ -200,19 +210,37 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.send({ type: 'all', entries: entries.map(shown), complete })
   }
 
+  /** What was chosen, or the settings name, for a session that is begun. */
+  private forNew(): PromptChoice {
+    const settings = vscode.workspace.getConfiguration('polytree')
+    const agent = this.choice.agent || settings.get('agent', '')
+    const [, providerID, modelID] = /^([^/]+)\/(.+)$/.exec(settings.get('model', '')) ?? []
+    const model = this.choice.model ?? (providerID && modelID ? { providerID, modelID } : undefined)
+    const { variant, mode } = this.choice
+    return { ...(agent ? { agent } : {}), ...(model ? { model } : {}), ...(variant ? { variant } : {}), ...(mode ? { mode } : {}) }
+  }
+
   /** What the next prompt will use, in words. */
   private words(): Choice {
-    const settings = vscode.workspace.getConfiguration('polytree')
-    const model = this.choice.model ? `${this.choice.model.providerID}/${this.choice.model.modelID}` : settings.get('model', '')
-    const used = this.conversation?.session?.model
+    const { defaults } = this.usage
+    const { agent, model, variant, mode } = this.conversation ? {} : this.forNew()
+    const session = this.conversation?.session
+    const used = model ?? defaults?.model ?? session?.model
     return {
-      agent: this.choice.agent || settings.get('agent', '') || this.conversation?.session?.agent || 'build',
-      model: [model || (used ? `${used.providerID}/${used.modelID}` : 'default model'), this.choice.variant].filter(Boolean).join(' '),
-      mode: (!this.conversation && this.choice.mode) || this.project.mode(this.sessionID),
+      agent: agent ?? defaults?.agent ?? session?.agent ?? 'build',
+      model: [used ? `${used.providerID}/${used.modelID}` : 'default model', model ? variant : (variant ?? defaults?.variant)].filter(Boolean).join(' '),
+      mode: mode ?? this.project.mode(this.sessionID),
     }
   }
 
-  chosen(): void {
+  /** Sets what the session that is shown uses from its next prompt on, or the next session where none is shown. */
+  async choose(choice: Omit<PromptChoice, 'mode'>): Promise<void> {
+    if (this.sessionID) await this.client.request('session.update', { sessionID: this.sessionID, ...choice })
+    else {
+      const { variant: _, ...before } = this.choice
+      this.choice = choice.model ? { ...before, ...choice } : { ...this.choice, ...choice }
+    }
+    this.usage.readSoon()
     this.sendProject()
   }
 
@@ -234,6 +262,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.conversation = conversation
     this.early = []
     this.feed.clear()
+    this.usage.follow(sessionID)
     this.queue.clear()
     this.sendAll()
     this.sendProject()
@@ -331,23 +360,18 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
 
   /** Sends a prompt to the session that is shown, or to a new one. Answers the session. */
   async submit(parts: PartInput[], sessionID = this.conversation?.sessionID): Promise<string | undefined> {
-    const settings = vscode.workspace.getConfiguration('polytree')
-    const agent = this.choice.agent || settings.get('agent', '')
-    const [, providerID, modelID] = /^([^/]+)\/(.+)$/.exec(settings.get('model', '')) ?? []
-    const model = this.choice.model ?? (providerID && modelID ? { providerID, modelID } : undefined)
-    // A mode of the turn alone, until the session that this begins has it.
-    const mode = sessionID ? undefined : this.choice.mode
+    // A session that is there knows what it uses; of a new one the turn alone has it, until the session does.
+    const choice = sessionID ? {} : this.forNew()
     const result = await this.client.request('session.submit', {
       ...(sessionID ? { sessionID } : { directory: this.client.directory }),
       parts: [...parts, ...this.attached.map(({ part }) => part)],
-      ...(agent ? { agent } : {}),
-      ...(model ? { model } : {}),
-      ...(this.choice.variant ? { variant: this.choice.variant } : {}),
-      ...(mode ? { mode } : {}),
+      ...choice,
     })
-    if (mode) {
-      delete this.choice.mode
-      await this.client.request('session.update', { sessionID: result.sessionID, mode })
+    if (!sessionID) {
+      const { mode, model, variant } = choice
+      this.choice = {}
+      const kept = { ...(mode ? { mode } : {}), ...(variant ? { ...(model ? { model } : {}), variant } : {}) }
+      if (Object.keys(kept).length > 0) await this.client.request('session.update', { sessionID: result.sessionID, ...kept })
     }
     this.attached = []
     this.sendAttached()
@@ -369,6 +393,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.following?.dispose()
     this.following = undefined
     this.conversation = undefined
+    this.usage.follow(undefined)
     this.queue.clear()
     this.sendAll()
     this.sendProject()

@@ -47,6 +47,11 @@ export class Client implements vscode.Disposable {
     private readonly log: vscode.LogOutputChannel,
   ) {}
 
+  /** Whether the daemon has a method: an older one lacks newer ones. */
+  has(method: string): boolean {
+    return this.server?.methods.includes(method) ?? false
+  }
+
   private become(state: ConnectionState): void {
     this.state = state
     void vscode.commands.executeCommand('setContext', 'polytree.state', state)
@@ -101,6 +106,7 @@ export class Client implements vscode.Disposable {
         clientInfo: { name: 'polytree-vscode', version: vscode.version },
         protocolVersion: PROTOCOL_VERSION,
         directory: this.directory,
+        capabilities: { open: true, edits: settings.get('announceUnsavedText', true), diffs: true },
       })
     } catch (error) {
       const old = error instanceof RpcError && error.kind === 'unsupported_version'

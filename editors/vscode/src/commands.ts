@@ -3,15 +3,15 @@ import * as vscode from 'vscode'
 import type { Mode, Permission } from '@polytree/protocol'
 import type { Chat } from './chat'
 import type { Client } from './client'
-import { diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
-import type { Project } from './project'
+import { changesPart, diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
+import type { AnswerMore, Project } from './project'
 import { type ChangeTree, HeadTexts } from './trees'
 
 /** What `polytree.prompt` takes from key bindings and other extensions. */
 interface PromptArguments {
   text?: string
   sessionID?: string
-  context?: 'selection' | 'file' | 'diagnostics'
+  context?: 'selection' | 'file' | 'diagnostics' | 'changes'
 }
 
 /** What other extensions get from `activate`. */
@@ -66,6 +66,7 @@ export function commands(context: vscode.ExtensionContext, { client, project, ch
     if (about === 'selection' && editor) attachSelection(editor)
     else if (about === 'file' && editor) chat.attach(vscode.workspace.asRelativePath(editor.document.uri), filePart(client.directory, editor.document.uri))
     else if (about === 'diagnostics' && editor) attachProblems(editor.document.uri)
+    else if (about === 'changes') await attachChanges()
     if (!text) return void (await chat.compose())
     return { sessionID: await chat.submit(await parsePrompt(client.directory, text), sessionID) }
   })
@@ -78,6 +79,11 @@ export function commands(context: vscode.ExtensionContext, { client, project, ch
     const editor = vscode.window.activeTextEditor
     if (!editor || !attachProblems(editor.document.uri)) return void vscode.window.showInformationMessage('polytree: this file has no problems.')
     await chat.compose('Fix these problems.')
+  })
+  add('promptChanges', async () => {
+    await client.connect()
+    if (!(await attachChanges())) return void vscode.window.showInformationMessage('polytree: nothing differs from the last commit.')
+    await chat.compose()
   })
   add('fix', async (uri: vscode.Uri, diagnostics: vscode.Diagnostic[]) => {
     const part = diagnosticsPart(client.directory, uri, diagnostics)
@@ -108,37 +114,35 @@ export function commands(context: vscode.ExtensionContext, { client, project, ch
   add('allow', reply('once'))
   add('always', reply('always'))
   add('reject', reply('reject'))
-  add('answer', async (given?: { permissionID?: string; response?: 'once' | 'always' | 'reject' }) => {
+  add('answer', async (given?: AnswerMore & { permissionID?: string; response?: 'once' | 'always' | 'reject' }) => {
     const question = given?.permissionID ? project.questions.find((one) => one.id === given.permissionID) : await onScreen()
     if (!question) {
       if (given?.permissionID) throw new Error('that question is not open any more')
       return
     }
     const response = given?.response ?? (await chooseResponse(question.always.length > 0))
-    if (response) await project.answer(question, response)
+    if (response) await project.answer(question, response, given)
   })
 
-  add('model', async () => {
+  add('model', async (given?: { model?: string; variant?: string }) => {
     const models = await client.request('model.list', { directory: client.directory })
     const items = models.map((model) => ({ label: `${model.providerID}/${model.modelID}`, description: model.info.name, model }))
-    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Model of the next prompts' })
+    const named = given?.model ? items.find(({ label }) => label === given.model) : undefined
+    if (given?.model && !named) throw new Error(`there is no model "${given.model}"`)
+    const chosen = named ?? (await vscode.window.showQuickPick(items, { placeHolder: 'Model of the session' }))
     if (!chosen) return
     const { providerID, modelID, info } = chosen.model
-    chat.choice = { ...chat.choice, model: { providerID, modelID } }
-    delete chat.choice.variant
     const variants = info.variants ?? []
-    if (variants.length > 0) {
-      const variant = await vscode.window.showQuickPick(['default', ...variants], { placeHolder: 'Variant' })
-      if (variant && variant !== 'default') chat.choice.variant = variant
-    }
-    chat.chosen()
+    const isAsked = variants.length > 0 && !named
+    const variant = isAsked ? await vscode.window.showQuickPick(['default', ...variants], { placeHolder: 'Variant' }) : given?.variant
+    if (isAsked && !variant) return
+    await chat.choose({ model: { providerID, modelID }, ...(variant && variant !== 'default' ? { variant } : {}) })
   })
-  add('agent', async () => {
+  add('agent', async (given?: { agent?: string }) => {
     const agents = await client.request('agent.list', { directory: client.directory })
     const items = agents.filter((agent) => agent.mode !== 'subagent').map((agent) => ({ label: agent.name, description: agent.description ?? '' }))
-    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Agent of the next prompts' })
-    if (chosen) chat.choice = { ...chat.choice, agent: chosen.label }
-    chat.chosen()
+    const agent = given?.agent ?? (await vscode.window.showQuickPick(items, { placeHolder: 'Agent of the session' }))?.label
+    if (agent) await chat.choose({ agent })
   })
   add('mode', async (given?: { mode?: Mode; sessionID?: string }) => {
     await project.open()
@@ -168,6 +172,12 @@ export function commands(context: vscode.ExtensionContext, { client, project, ch
   function attachSelection(editor: vscode.TextEditor): void {
     const [first, last] = selectedLines(editor.selection)
     chat.attach(`${vscode.workspace.asRelativePath(editor.document.uri)}:${first}-${last}`, selectionPart(client.directory, editor))
+  }
+
+  async function attachChanges(): Promise<boolean> {
+    const part = await changesPart(client)
+    if (part) chat.attach('changes since the last commit', part)
+    return part !== undefined
   }
 
   function attachProblems(uri: vscode.Uri): boolean {

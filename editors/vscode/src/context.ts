@@ -2,6 +2,7 @@
 import * as path from 'node:path'
 import * as vscode from 'vscode'
 import type { PartInput } from '@polytree/protocol'
+import type { Client } from './client'
 
 /** More diagnostics are counted, not listed. */
 const MAX_DIAGNOSTICS = 50
@@ -45,6 +46,52 @@ export function diagnosticsPart(directory: string, uri: vscode.Uri, only?: reado
   })
   if (found.length > MAX_DIAGNOSTICS) lines.push(`… and ${found.length - MAX_DIAGNOSTICS} more`)
   return { type: 'text', synthetic: true, text: ['Diagnostics of the editor:', ...lines].join('\n') }
+}
+
+/** Lines around a change that are told with it. */
+const AROUND = 3
+/** Longer changes are cut, in characters. */
+const MAX_CHANGES = 64 * 1024
+
+/** A patch that shows every line of its file, with only some lines around each change. */
+export function narrow(patch: string): string {
+  const lines = patch.split('\n')
+  const begin = lines.findIndex((line) => line.startsWith('@@ '))
+  const near = new Set<number>()
+  lines.forEach((line, index) => {
+    if (index <= begin || !/^[+-]/.test(line)) return
+    for (let around = index - AROUND; around <= index + AROUND; around += 1) near.add(around)
+  })
+  const kept = lines.slice(0, begin)
+  let [old, now] = [0, 0]
+  lines.forEach((line, index) => {
+    const numbers = index >= begin ? /^@@ -(\d+)\S* \+(\d+)/.exec(line) : null
+    if (numbers) [old, now] = [Number(numbers[1]), Number(numbers[2])]
+    if (numbers || index < begin) return
+    const isFirst = !near.has(index - 1) || lines[index - 1]?.startsWith('@@ ')
+    if (near.has(index)) kept.push(...(isFirst ? [`@@ -${old} +${now} @@`, line] : [line]))
+    if (/^[ -]/.test(line)) old += 1
+    if (/^[ +]/.test(line)) now += 1
+  })
+  return kept.join('\n')
+}
+
+/** What differs from the last commit, as text for the model; undefined where nothing does. */
+export async function changesPart(client: Client): Promise<PartInput | undefined> {
+  const { directory } = client
+  const changed = await client.request('file.status', { directory })
+  if (changed.length === 0) return undefined
+  const lines = ['Changes since the last commit:']
+  let length = 0
+  for (const file of changed) {
+    lines.push(`${file.path}: ${file.status}, +${file.added} -${file.removed}`)
+    if (file.status === 'deleted' || length > MAX_CHANGES) continue
+    const read = await client.request('file.read', { directory, path: path.join(directory, file.path) }).catch(() => undefined)
+    const patch = read?.type === 'patch' ? narrow(read.content) : ''
+    length += patch.length
+    if (patch && length <= MAX_CHANGES) lines.push(patch)
+  }
+  return { type: 'text', synthetic: true, text: lines.join('\n') }
 }
 
 /** The parts of a prompt: its text, and a file for each `@path` in it that exists. `@path:3-9` names lines. */

@@ -1,42 +1,63 @@
 // polytree for VS Code: what is defined by package.json, put together.
+import { started } from './started'
 import { homedir } from 'node:os'
 import * as vscode from 'vscode'
 import { Buffers } from './buffers'
 import { Chat } from './chat'
 import { Client } from './client'
+import { Diagnostics } from './diagnostics'
 import { type Api, commands, plainText } from './commands'
 import { Project } from './project'
+import { BeforeTexts, Review } from './review'
+import { reviewCommands } from './review_commands'
 import { sessionCommands } from './session_commands'
 import { cost } from './webview/format'
 import { ChangeTree, HeadTexts, QuestionTree, SessionTree } from './trees'
 
+/** How long all modules took to be evaluated, in milliseconds. */
+const loading = performance.now() - started
+
 export function activate(context: vscode.ExtensionContext): Api {
+  const begun = performance.now()
   const log = vscode.window.createOutputChannel('polytree', { log: true })
   const directory = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? homedir()
   const client = new Client(directory, log)
   const project = new Project(client)
   const chat = new Chat(context.extensionUri, client, project, log)
-  const changes = new ChangeTree(client, project)
+  const buffers = new Buffers(client, log)
+  const review = new Review(client, project, chat, log)
+  const changes = new ChangeTree(client, project, review)
   context.subscriptions.push(
     log,
     client,
     project,
     chat,
-    new Buffers(client, log),
+    review,
+    buffers,
+    new Diagnostics(client, buffers, log),
     vscode.window.registerWebviewViewProvider('polytree.chat', chat, { webviewOptions: { retainContextWhenHidden: true } }),
     vscode.window.registerTreeDataProvider('polytree.sessions', new SessionTree(client, project)),
     vscode.window.registerTreeDataProvider('polytree.questions', new QuestionTree(project)),
     vscode.window.registerTreeDataProvider('polytree.changes', changes),
     vscode.workspace.registerTextDocumentContentProvider(HeadTexts.SCHEME, new HeadTexts(client)),
+    vscode.workspace.registerTextDocumentContentProvider(BeforeTexts.SCHEME, new BeforeTexts(client)),
+    vscode.languages.registerCodeLensProvider({ scheme: 'file' }, review),
     vscode.languages.registerCodeActionsProvider({ scheme: 'file' }, new FixProblems(), {
       providedCodeActionKinds: [vscode.CodeActionKind.QuickFix],
     }),
     statusBar(client, project, chat),
     questionNotices(project, chat),
   )
+  // Another client, or a tool, asks to see a file.
+  client.onDirect('editor.open', ({ properties: { path, range } }) => {
+    const selection = range && new vscode.Range(range.start.line, range.start.character, range.end.line, range.end.character)
+    vscode.window.showTextDocument(vscode.Uri.file(path), { preview: true, ...(selection ? { selection } : {}) }).then(undefined, (error: Error) => log.warn(error.message))
+  })
   const api = { client, project, chat }
   const add = commands(context, api, changes, log)
   sessionCommands(add, api)
+  reviewCommands(add, review)
+  chat.activation = loading + performance.now() - begun
   return api
 }
 

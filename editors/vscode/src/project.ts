@@ -3,6 +3,8 @@ import * as vscode from 'vscode'
 import type { AnyEvent, Mode, Permission, Session, SessionStatus } from '@polytree/protocol'
 import type { Client } from './client'
 import { isReference } from './conversation'
+import { LIST, UPDATED } from './hunks'
+import { RpcError } from './rpc'
 
 /** Not the deltas: a conversation that is shown follows its own messages. */
 const TYPES = [
@@ -15,6 +17,18 @@ const TYPES = [
   'file.edited',
   'file.changed',
 ]
+/** Types that older daemons do not know, by a method that came with them. */
+const NEWER_TYPES = { [UPDATED]: LIST, 'config.changed': 'session.defaults' } as const
+
+/** What an answer may say beside yes and no. */
+export interface AnswerMore {
+  /** With a rejection: told to the model. */
+  message?: string
+  /** Where "always" holds; default: in the project. */
+  scope?: 'session' | 'project'
+  /** What "always" allows in place of all that is offered: some of it, or something narrower. */
+  always?: string[]
+}
 
 export class Project implements vscode.Disposable {
   readonly sessions = new Map<string, Session>()
@@ -32,14 +46,22 @@ export class Project implements vscode.Disposable {
   /** A file was changed, by a tool or by anybody. */
   readonly onFile = this.files.event
 
+  private readonly hunks = new vscode.EventEmitter<string>()
+  /** What a session has changed, or what was decided about it, is another now. */
+  readonly onHunks = this.hunks.event
+  private readonly settings = new vscode.EventEmitter<void>()
+  /** Settings of the daemon have changed. */
+  readonly onSettings = this.settings.event
+
   constructor(private readonly client: Client) {}
 
   /** Reads the project and follows it. */
   async open(): Promise<void> {
     await this.client.connect()
     if (this.client.state !== 'ready') throw new Error(this.client.problem)
+    const newer = Object.entries(NEWER_TYPES).flatMap(([type, method]) => (this.client.has(method) ? [type] : []))
     this.following ??= this.client.subscribe(
-      { directory: this.client.directory, types: TYPES, blobs: 'inline' },
+      { directory: this.client.directory, types: [...TYPES, ...newer], blobs: 'inline' },
       { event: (event) => this.take(event), gap: () => void this.read() },
     )
   }
@@ -56,8 +78,7 @@ export class Project implements vscode.Disposable {
     const list = await this.client.request('session.list', { directory, scope: 'project', limit: 200 })
     const statuses = await this.client.request('session.status', {})
     const questions = await this.client.request('permission.list', {})
-    // Settings that cannot be read are told by the prompt; until then `ask` is a safe thing to show.
-    this.defaultMode = await this.client.request('config.get', { directory }).then(({ mode }) => mode ?? 'ask', () => 'ask' as const)
+    await this.readSettings()
     this.sessions.clear()
     for (const session of list) this.sessions.set(session.id, session)
     this.statuses.clear()
@@ -66,7 +87,14 @@ export class Project implements vscode.Disposable {
     this.changed.fire()
   }
 
+  private async readSettings(): Promise<void> {
+    const { directory } = this.client
+    // Settings that cannot be read are told by the prompt; until then `ask` is a safe thing to show.
+    this.defaultMode = await this.client.request('config.get', { directory }).then(({ mode }) => mode ?? 'ask', () => 'ask' as const)
+  }
+
   private take(event: AnyEvent): void {
+    if ((event.type as string) === UPDATED) return void (event.sessionID && this.hunks.fire(event.sessionID))
     switch (event.type) {
       case 'server.connected':
         // Read only once the events are coming, so that none falls between.
@@ -93,6 +121,10 @@ export class Project implements vscode.Disposable {
       case 'permission.replied':
         this.forget(event.properties.permissionID)
         break
+      case 'config.changed':
+        void this.readSettings().then(() => this.changed.fire())
+        this.settings.fire()
+        return
       case 'file.edited':
       case 'file.changed':
         this.files.fire(event.properties.path)
@@ -138,16 +170,25 @@ export class Project implements vscode.Disposable {
   }
 
   /** Answers a question; what somebody else has answered meanwhile is taken off the list and told. */
-  async answer(question: Permission, response: 'once' | 'always' | 'reject', message?: string): Promise<void> {
+  async answer(question: Permission, response: 'once' | 'always' | 'reject', more: AnswerMore = {}): Promise<void> {
+    const { message, scope, always } = more
+    const params = {
+      sessionID: question.sessionID,
+      permissionID: question.id,
+      response,
+      ...(message ? { message } : {}),
+      ...(response === 'always' && scope ? { scope } : {}),
+      ...(response === 'always' && always ? { always } : {}),
+    }
+    let isOpen = false
     try {
-      await this.client.request('permission.reply', {
-        sessionID: question.sessionID,
-        permissionID: question.id,
-        response,
-        ...(message ? { message } : {}),
-      })
+      await this.client.request('permission.reply', params)
+    } catch (error) {
+      // Such as a pattern that is wider than what was offered: the question is still open.
+      isOpen = error instanceof RpcError && error.kind === 'invalid_params'
+      throw error
     } finally {
-      this.forget(question.id)
+      if (!isOpen) this.forget(question.id)
       this.changed.fire()
     }
   }
@@ -156,6 +197,8 @@ export class Project implements vscode.Disposable {
     this.following?.dispose()
     this.changed.dispose()
     this.files.dispose()
+    this.hunks.dispose()
+    this.settings.dispose()
   }
 }
 

@@ -21,12 +21,32 @@ export function sessionCommands(add: Add, { client, project, chat }: Api): void 
     return id
   }
 
+  const choose = async (sessions: Session[]) => {
+    const items = sessions.map((session) => ({ label: plainText(session.title) || 'Untitled', description: [project.statuses.get(session.id)?.type, age(session.time.updated), cost(session.cost)].filter(Boolean).join(' · '), detail: session.directory, session }))
+    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
+    if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
+  }
   add('sessions', async () => {
     await project.open()
     await project.read()
-    const items = project.list().map((session) => ({ label: plainText(session.title) || 'Untitled', description: [project.statuses.get(session.id)?.type, age(session.time.updated), cost(session.cost)].filter(Boolean).join(' · '), detail: session.directory, session }))
-    const chosen = await vscode.window.showQuickPick(items, { placeHolder: 'Session', matchOnDetail: true })
-    if (chosen) await vscode.commands.executeCommand('polytree.open', { sessionID: chosen.session.id })
+    await choose(project.list())
+  })
+  add('allSessions', async () => {
+    const all = await client.request('session.list', { scope: 'all', limit: 500 })
+    await choose(all.filter((session) => !session.parentID && !session.time.archived))
+  })
+  /** Opens a folder in a window of its own. */
+  const openFolder = async (items: vscode.QuickPickItem[], placeHolder: string) => {
+    const chosen = await vscode.window.showQuickPick(items, { placeHolder })
+    if (chosen) await vscode.commands.executeCommand('vscode.openFolder', vscode.Uri.file(chosen.label), { forceNewWindow: true })
+  }
+  add('worktree', async () => {
+    const { worktrees } = await client.request('vcs.get', { directory: client.directory })
+    await openFolder(worktrees.map(({ directory, branch }) => ({ label: directory, description: branch ?? 'no branch' })), 'Open a worktree of the repository')
+  })
+  add('project', async () => {
+    const projects = await client.request('project.list', {})
+    await openFolder(projects.map(({ worktree }) => ({ label: worktree })), 'Open a project')
   })
   add('rename', async (session: Session | undefined = chat.sessionID ? project.sessions.get(chat.sessionID) : undefined) => {
     if (!session) return

@@ -21,6 +21,9 @@ local uv = vim.uv or vim.loop
 ---@type table<integer, polytree.Announced>
 local announced = {}
 M.announced = announced
+--- Called with each buffer that is announced.
+---@type fun(buf: integer)
+M.on_announced = function() end
 local group = api.nvim_create_augroup("polytree.buffers", { clear = true })
 
 --- Whether the buffer holds exactly the text that it would save: UTF-8 without a mark, and no line break that is none for
@@ -207,6 +210,7 @@ local function announce(buf)
   if announced[buf] ~= entry then
     return
   end
+  M.on_announced(buf)
   api.nvim_buf_attach(buf, false, {
     on_lines = function(_, _, tick, first, last, new_last)
       if announced[buf] ~= entry then

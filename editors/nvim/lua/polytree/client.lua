@@ -192,6 +192,7 @@ start = function()
     clientInfo = { name = "polytree.nvim", version = tostring(vim.version()) },
     protocolVersion = M.PROTOCOL_VERSION,
     directory = M.directory(),
+    capabilities = { open = true, edits = config.values.announce_buffers, diffs = true },
   }, function(err, result)
     if err then
       local problem = rpc.describe(err)
@@ -298,6 +299,22 @@ function M.unsubscribe(subscription)
   if subscription.id then
     M.send_now("event.unsubscribe", { subscription = subscription.id })
   end
+end
+
+--- Ends the connection and connects again, for the working directory as it is now. Turns go on in the daemon.
+---@param done fun()
+function M.restart(done)
+  local old = client.rpc
+  M.stop()
+  local tries = 0
+  local function again()
+    tries = tries + 1
+    if client.rpc == old and old ~= nil and tries < 200 then
+      return vim.defer_fn(again, 10)
+    end
+    M.when_ready(done)
+  end
+  again()
 end
 
 --- Ends the connection. Turns go on in the daemon.

@@ -31,6 +31,17 @@ local function offered(method, word, name_of)
   return names or {}
 end
 
+--- Completes some words.
+---@param words string[]
+---@return fun(word: string): string[]
+local function one_of(words)
+  return function(word)
+    return vim.tbl_filter(function(name)
+      return vim.startswith(name, word)
+    end, words)
+  end
+end
+
 ---@class polytree.Command
 ---@field run fun(arguments: string, range?: [integer, integer], bang: boolean)
 ---@field about string
@@ -57,9 +68,25 @@ M.commands = {
     end,
   },
   sessions = {
-    about = "choose a session of the project",
+    about = "choose a session of the project, with ! of all projects",
+    run = function(_, _, bang)
+      require("polytree").sessions({ all = bang })
+    end,
+  },
+  worktree = {
+    about = "go on in another checkout of the repository",
     run = function()
-      require("polytree").sessions()
+      require("polytree").start(function()
+        lazy("pick").worktree()
+      end)
+    end,
+  },
+  project = {
+    about = "go on in another project",
+    run = function()
+      require("polytree").start(function()
+        lazy("pick").project()
+      end)
     end,
   },
   abort = {
@@ -75,9 +102,23 @@ M.commands = {
     end,
   },
   always = {
-    about = "answer the question that is shown: from now on, in this project",
-    run = function()
-      require("polytree").answer("always")
+    about = "answer the question that is shown: from now on, in this session or project; PATTERN is less than what is offered",
+    complete = function(word)
+      local question = lazy("questions").current()
+      local scope, rest = word:match("^(%S+)%s+(.*)$")
+      if scope then
+        return vim.tbl_filter(function(pattern)
+          return vim.startswith(pattern, rest)
+        end, question and question.always or {})
+      end
+      return one_of({ "project", "session" })(word)
+    end,
+    run = function(words)
+      local scope, pattern = words:match("^(%S+)%s*(.*)$")
+      if scope and scope ~= "session" and scope ~= "project" then
+        return lazy("log").notify("write `session` or `project` before the pattern", vim.log.levels.ERROR)
+      end
+      require("polytree").answer("always", { scope = scope, always = pattern and pattern ~= "" and { pattern } or nil })
     end,
   },
   reject = {
@@ -113,10 +154,58 @@ M.commands = {
       lazy("diff").open(path ~= "" and path or nil)
     end,
   },
-  changes = {
-    about = "the files that differ from the last commit, in the quickfix list",
+  review = {
+    about = "what the session has changed: the hunks in the quickfix list, or FILE beside what it was before",
+    complete = function(word)
+      return vim.fn.getcompletion(word, "file")
+    end,
+    run = function(path)
+      require("polytree").with_session(function(id)
+        if path == "" then
+          return lazy("review").list(id)
+        end
+        lazy("diff").review(id, path)
+      end)
+    end,
+  },
+  keep = {
+    about = "keep the hunk under the cursor or of the range, or all open ones: hunk, file or all",
+    complete = one_of({ "hunk", "file", "all" }),
+    run = function(what, range)
+      lazy("review").decide("keep", what ~= "" and what or nil, range)
+    end,
+  },
+  undo = {
+    about = "undo the hunk under the cursor or of the range, or all open ones: hunk, file or all",
+    complete = one_of({ "hunk", "file", "all" }),
+    run = function(what, range)
+      lazy("review").decide("undo", what ~= "" and what or nil, range)
+    end,
+  },
+  next = {
+    about = "go to the next open hunk, in this file or another one",
     run = function()
-      lazy("diff").changes()
+      lazy("review").go(1)
+    end,
+  },
+  previous = {
+    about = "go to the open hunk before",
+    run = function()
+      lazy("review").go(-1)
+    end,
+  },
+  changes = {
+    about = "the files that differ from the last commit, in the quickfix list; with ! a prompt that has the changes",
+    run = function(text, _, bang)
+      if not bang then
+        return lazy("diff").changes()
+      end
+      lazy("context").changes(function(part)
+        if not part then
+          return lazy("log").notify("nothing differs from the last commit")
+        end
+        require("polytree").prompt({ text = text, parts = { part } })
+      end)
     end,
   },
   steer = {
@@ -183,7 +272,7 @@ M.commands = {
     end,
   },
   agent = {
-    about = "choose the agent of the next prompts, or set it by NAME",
+    about = "choose the agent of the session, or set it by NAME",
     complete = function(word)
       return offered("agent.list", word, function(agent)
         return agent.mode ~= "subagent" and agent.name or nil
@@ -191,14 +280,14 @@ M.commands = {
     end,
     run = function(name)
       if name ~= "" then
-        lazy("prompt").choice.agent = name
+        lazy("pick").set_agent(name)
       else
         lazy("pick").agent()
       end
     end,
   },
   model = {
-    about = "choose the model of the next prompts, or set it: PROVIDER/MODEL",
+    about = "choose the model of the session, or set it: PROVIDER/MODEL [VARIANT]",
     complete = function(word)
       return offered("model.list", word, function(model)
         return ("%s/%s"):format(model.providerID, model.modelID)
@@ -214,11 +303,7 @@ M.commands = {
   },
   mode = {
     about = "choose what the session does without a question, or set it: ask, edits or all",
-    complete = function(word)
-      return vim.tbl_filter(function(name)
-        return vim.startswith(name, word)
-      end, { "ask", "edits", "all" })
-    end,
+    complete = one_of({ "ask", "edits", "all" }),
     run = function(name)
       if name ~= "" then
         lazy("pick").set_mode(name)
@@ -261,12 +346,9 @@ M.commands = {
     about = "end the connection and connect again; turns go on",
     run = function()
       local client = lazy("client")
-      client.stop()
-      vim.defer_fn(function()
-        client.when_ready(function()
-          lazy("log").notify(client.client.state == "ready" and "connected" or client.client.problem or "not connected")
-        end)
-      end, 200)
+      client.restart(function()
+        lazy("log").notify(client.client.state == "ready" and "connected" or client.client.problem or "not connected")
+      end)
     end,
   },
 }

@@ -7,7 +7,7 @@ M.defaults = {
   command = { "polytree", "stdio" },
   -- The directory whose sessions are shown; nil is the working directory of Neovim.
   directory = nil, ---@type string?
-  -- The agent and the model ("provider/model") of new prompts; nil is what the daemon would use.
+  -- The agent and the model ("provider/model") of new sessions; nil is what the daemon would use.
   agent = nil, ---@type string?
   model = nil, ---@type string?
   -- The variant of the model, such as "high".
@@ -39,6 +39,9 @@ M.defaults = {
     abort = "<C-c>",
     prompt = "i",
     older = "gO",
+    -- In a review: decide about the hunk under the cursor.
+    keep = "<LocalLeader>k",
+    undo = "<LocalLeader>u",
     close = "q",
   },
   -- The least severe line that is logged: "debug", "info", "warn" or "error".

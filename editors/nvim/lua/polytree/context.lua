@@ -116,6 +116,83 @@ function M.diagnostics(buf)
   return { type = "text", synthetic = true, text = table.concat(lines, "\n") }
 end
 
+--- Lines around a change that are told with it.
+local AROUND = 3
+--- Longer changes are cut, in bytes.
+local MAX_CHANGES = 64 * 1024
+
+--- A patch that shows every line of its file, with only some lines around each change.
+---@param patch string
+---@return string
+function M.narrow(patch)
+  local body, near, head = {}, {}, {}
+  for _, line in ipairs(vim.split(patch, "\n", { plain = true })) do
+    if #body == 0 and not vim.startswith(line, "@@ ") then
+      head[#head + 1] = line
+    else
+      body[#body + 1] = line
+    end
+  end
+  for index, line in ipairs(body) do
+    if line:match("^[+-]") then
+      for around = index - AROUND, index + AROUND do
+        near[around] = true
+      end
+    end
+  end
+  local old, new = 0, 0
+  for index, line in ipairs(body) do
+    local first_old, first_new = line:match("^@@ %-(%d+)[%d,]* %+(%d+)")
+    if first_old then
+      old, new = tonumber(first_old), tonumber(first_new)
+    else
+      if near[index] and (index == 2 or not near[index - 1] or body[index - 1]:match("^@@ ")) then
+        head[#head + 1] = ("@@ -%d +%d @@"):format(old, new)
+      end
+      if near[index] then
+        head[#head + 1] = line
+      end
+      old = old + (line:match("^[ -]") and 1 or 0)
+      new = new + (line:match("^[ +]") and 1 or 0)
+    end
+  end
+  return table.concat(head, "\n")
+end
+
+--- What differs from the last commit, as text for the model; nil where nothing does.
+---@param done fun(part?: table)
+function M.changes(done)
+  local directory = client.directory()
+  client.request("file.status", { directory = directory }, function(files)
+    if #files == 0 then
+      return done(nil)
+    end
+    local lines, bytes = { "Changes since the last commit:" }, 0
+    local function one(index)
+      local file = files[index]
+      if not file then
+        return done({ type = "text", synthetic = true, text = table.concat(lines, "\n") })
+      end
+      local path = directory .. "/" .. file.path
+      lines[#lines + 1] = ("%s: %s, +%d -%d"):format(file.path, file.status, file.added or 0, file.removed or 0)
+      if file.status == "deleted" or bytes > MAX_CHANGES then
+        return one(index + 1)
+      end
+      client.request("file.read", { directory = directory, path = path }, function(read)
+        local patch = read.type == "patch" and M.narrow(read.content) or nil
+        bytes = bytes + #(patch or "")
+        if patch and bytes <= MAX_CHANGES then
+          lines[#lines + 1] = patch
+        end
+        one(index + 1)
+      end, function()
+        one(index + 1)
+      end)
+    end
+    one(1)
+  end)
+end
+
 --- The parts of a prompt: its text, and a file for each `@path` in it that exists. `@path:3-9` names lines.
 ---@param text string
 ---@return table[]

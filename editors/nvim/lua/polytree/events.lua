@@ -1,4 +1,5 @@
---- `User` autocommands: `PolytreeConnection`, `PolytreeStatus`, `PolytreeQuestion`, `PolytreeIdle`, `PolytreeEdited`.
+--- `User` autocommands: `PolytreeConnection`, `PolytreeStatus`, `PolytreeQuestion`, `PolytreeIdle`, `PolytreeEdited`,
+--- `PolytreeHunks`.
 local M = {}
 
 ---@param name string

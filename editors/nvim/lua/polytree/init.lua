@@ -36,6 +36,8 @@ local function start(done)
   require("polytree.questions")
   workspace.open(function()
     require("polytree.buffers").start()
+    require("polytree.diagnostics").start()
+    require("polytree.show").start()
     done()
   end)
 end
@@ -98,20 +100,30 @@ function M.abort()
 end
 
 --- Shows a session that is chosen from a list.
-function M.sessions()
+---@param options? { all?: boolean } of all projects
+function M.sessions(options)
   start(function()
     require("polytree.pick").session(function(session)
       require("polytree.view").show(session.id)
-    end)
+    end, options and options.all)
   end)
 end
 
+---@class polytree.AnswerOptions
+---@field id? string the question; default: the one that is shown
+---@field message? string what the model is told with a rejection
+---@field scope? "session"|"project" where "always" holds; default: in the project
+---@field always? string[] what "always" allows in place of all that is offered: some of it, or something narrower
+
 --- Answers the question that is shown.
 ---@param response "once"|"always"|"reject"
----@param message? string what the model is told with a rejection
-function M.answer(response, message)
+---@param options? polytree.AnswerOptions|string the message with a rejection, or more
+function M.answer(response, options)
+  if type(options) == "string" then
+    options = { message = options ~= "" and options or nil }
+  end
   start(function()
-    require("polytree.questions").answer(response, { message = message ~= "" and message or nil })
+    require("polytree.questions").answer(response, options)
   end)
 end
 
@@ -139,6 +151,10 @@ function M.statusline()
   end
   if session then
     words[#words + 1] = require("polytree.render").cost(session.cost)
+  end
+  local hunks = id and require("polytree.review").count(id) or 0
+  if hunks > 0 then
+    words[#words + 1] = ("%d hunk%s to review"):format(hunks, hunks == 1 and "" or "s")
   end
   local mode = loaded.mode(id)
   if mode ~= "ask" then
@@ -173,10 +189,16 @@ function M.view_statusline()
   if queued then
     first[#first + 1] = ("%d queued"):format(queued)
   end
+  local hunks = require("polytree.review").count(view.session_id)
+  if hunks > 0 then
+    first[#first + 1] = ("%d hunk%s to review"):format(hunks, hunks == 1 and "" or "s")
+  end
   local second = {}
-  local choice = require("polytree.pick").choice()
-  if choice ~= "" then
-    second[#second + 1] = "next: " .. choice
+  local usage = require("polytree.usage")
+  for _, word in ipairs({ usage.next(view.session_id), usage.context(view.session_id) }) do
+    if word ~= "" then
+      second[#second + 1] = word
+    end
   end
   if session then
     local tokens = session.tokens

@@ -29,30 +29,124 @@ local function session_line(session)
   local mark = not status and " " or status.type == "waiting" and "?" or "●"
   local title = session.title ~= "" and session.title:gsub("%c", " ") or "untitled"
   local where = session.directory ~= client.directory() and ("  " .. vim.fn.fnamemodify(session.directory, ":~")) or ""
-  return ("%s %s  %s  %s%s"):format(mark, title, age(session.time.updated), render.cost(session.cost), where)
+  local branch = session.branch and ("  " .. session.branch) or ""
+  return ("%s %s  %s  %s%s%s"):format(mark, title, age(session.time.updated), render.cost(session.cost), branch, where)
 end
 
---- Chooses a session of the project.
+---@param sessions table[]
 ---@param done fun(session: table)
-function M.session(done)
-  workspace.open(function()
-    local sessions = workspace.list()
-    if #sessions == 0 then
-      return log.notify("there is no session yet; :Polytree prompt begins one")
+local function choose_session(sessions, done)
+  if #sessions == 0 then
+    return log.notify("there is no session yet; :Polytree prompt begins one")
+  end
+  vim.ui.select(
+    sessions,
+    { prompt = "Session", format_item = session_line, kind = "polytree_session" },
+    function(session)
+      if session then
+        done(session)
+      end
     end
-    vim.ui.select(
-      sessions,
-      { prompt = "Session", format_item = session_line, kind = "polytree_session" },
-      function(session)
-        if session then
+  )
+end
+
+--- Chooses a session of the project, or of all projects.
+---@param done fun(session: table)
+---@param is_all? boolean
+function M.session(done, is_all)
+  workspace.open(function()
+    if not is_all then
+      return choose_session(workspace.list(), done)
+    end
+    client.request("session.list", { scope = "all", limit = 500 }, function(sessions)
+      choose_session(
+        vim.tbl_filter(function(session)
+          return not session.parentID and not session.time.archived
+        end, sessions),
+        function(session)
+          -- Its questions are ours from now on.
+          workspace.sessions[session.id] = session
           done(session)
         end
-      end
-    )
+      )
+    end)
   end)
 end
 
---- Chooses the agent of the next prompts.
+--- Goes on in another directory: Neovim's working directory, and the sessions that are shown.
+---@param directory string
+local function move(directory)
+  vim.cmd.cd(vim.fn.fnameescape(directory))
+  config.values.directory = nil
+  workspace.leave()
+  client.restart(function()
+    workspace.open(function()
+      log.notify("in " .. vim.fn.fnamemodify(directory, ":~"))
+    end)
+  end)
+end
+
+--- Chooses a checkout of the repository, and goes on there.
+function M.worktree()
+  client.request("vcs.get", { directory = client.directory() }, function(vcs)
+    vim.ui.select(vcs.worktrees, {
+      prompt = "Worktree",
+      kind = "polytree_worktree",
+      format_item = function(checkout)
+        local here = checkout.directory == client.directory() and "● " or "  "
+        return ("%s%s  %s"):format(here, vim.fn.fnamemodify(checkout.directory, ":~"), checkout.branch or "no branch")
+      end,
+    }, function(checkout)
+      if checkout then
+        move(checkout.directory)
+      end
+    end)
+  end)
+end
+
+--- Chooses a project that the daemon knows, and goes on there.
+function M.project()
+  client.request("project.list", {}, function(projects)
+    vim.ui.select(projects, {
+      prompt = "Project",
+      kind = "polytree_project",
+      format_item = function(project)
+        return vim.fn.fnamemodify(project.worktree, ":~")
+      end,
+    }, function(project)
+      if project then
+        move(project.worktree)
+      end
+    end)
+  end)
+end
+
+--- Sets what the next prompts of the current session use, or those of the next session where there is none.
+---@param choice { agent?: string, model?: polytree.protocol.ModelRef, variant?: string }
+---@param words string
+local function choose(choice, words)
+  workspace.open(function()
+    local id = require("polytree").current_session()
+    if not id then
+      prompt.choice = vim.tbl_extend("force", prompt.choice, choice)
+      if choice.model and not choice.variant then
+        prompt.choice.variant = nil
+      end
+      return log.notify("the next session uses " .. words)
+    end
+    client.request("session.update", vim.tbl_extend("force", { sessionID = id }, choice), function()
+      log.notify("the session uses " .. words)
+    end)
+  end)
+end
+
+--- Sets the agent by name.
+---@param name string
+function M.set_agent(name)
+  choose({ agent = name }, "the agent " .. name)
+end
+
+--- Chooses the agent.
 function M.agent()
   client.request("agent.list", { directory = client.directory() }, function(agents)
     agents = vim.tbl_filter(function(agent)
@@ -66,16 +160,17 @@ function M.agent()
       end,
     }, function(agent)
       if agent then
-        prompt.choice.agent = agent.name
-        log.notify("agent of the next prompts: " .. agent.name)
+        M.set_agent(agent.name)
       end
     end)
   end)
 end
 
---- Sets the model of the next prompts by name, "provider/model".
+--- Sets the model by name: "provider/model", and its variant behind a space.
 ---@param name string
 function M.set_model(name)
+  local variant = name:match("%s(%S+)$")
+  name = name:match("^%S+") or ""
   local provider, id = name:match("^([^/]+)/(.+)$")
   if not provider then
     return log.notify(('"%s" is no model: write provider/model'):format(name), vim.log.levels.ERROR)
@@ -83,8 +178,8 @@ function M.set_model(name)
   client.request("model.list", { directory = client.directory() }, function(models)
     for _, model in ipairs(models) do
       if model.providerID == provider and model.modelID == id then
-        prompt.choice.model, prompt.choice.variant = { providerID = provider, modelID = id }, nil
-        return log.notify("model of the next prompts: " .. name)
+        local words = variant and name .. " " .. variant or name
+        return choose({ model = { providerID = provider, modelID = id }, variant = variant }, words)
       end
     end
     log.notify(
@@ -94,7 +189,7 @@ function M.set_model(name)
   end)
 end
 
---- Chooses the model of the next prompts, then its variant where it has some.
+--- Chooses the model, then its variant where it has some.
 function M.model()
   client.request("model.list", { directory = client.directory() }, function(models)
     if #models == 0 then
@@ -110,16 +205,19 @@ function M.model()
       if not model then
         return
       end
-      prompt.choice.model = { providerID = model.providerID, modelID = model.modelID }
-      prompt.choice.variant = nil
+      local chosen = { model = { providerID = model.providerID, modelID = model.modelID } }
+      local name = ("%s/%s"):format(model.providerID, model.modelID)
       local variants = model.info.variants or {}
       if #variants == 0 then
-        return log.notify(("model of the next prompts: %s/%s"):format(model.providerID, model.modelID))
+        return choose(chosen, name)
       end
       local choices = { "default" }
       vim.list_extend(choices, variants)
       vim.ui.select(choices, { prompt = "Variant", kind = "polytree_variant" }, function(variant)
-        prompt.choice.variant = variant ~= "default" and variant or nil
+        if variant then
+          chosen.variant = variant ~= "default" and variant or nil
+          choose(chosen, chosen.variant and name .. " " .. variant or name)
+        end
       end)
     end)
   end)
@@ -173,16 +271,6 @@ function M.mode()
       end
     end)
   end)
-end
-
---- What the next prompt will use, in words.
----@return string
-function M.choice()
-  local model = prompt.choice.model
-  local words = { prompt.choice.agent or config.values.agent }
-  words[#words + 1] = model and (model.providerID .. "/" .. model.modelID) or config.values.model
-  words[#words + 1] = prompt.choice.variant or config.values.variant
-  return table.concat(words, " ")
 end
 
 return M

@@ -21,7 +21,7 @@ local target = {}
 ---@field variant? string
 ---@field mode? polytree.protocol.Mode of the next session that is begun
 
----@type polytree.Choice chosen for the next prompts
+---@type polytree.Choice chosen for the next session
 M.choice = {}
 
 ---@return { providerID: string, modelID: string }?
@@ -53,23 +53,26 @@ function M.send(parts, options)
       end
     end, failed)
   end
-  -- A mode of the turn alone, until the session that this begins has it.
-  local mode = not options.session_id and M.choice.mode or nil
+  local is_new = not options.session_id
+  -- Of a session that is there `session.update` has set all this; of a new one the turn alone has it, until the session does.
+  local mode = is_new and M.choice.mode or nil
+  local variant = is_new and (M.choice.variant or config.values.variant) or nil
   local params = {
     mode = mode,
     sessionID = options.session_id,
-    directory = not options.session_id and client.directory() or nil,
+    directory = is_new and client.directory() or nil,
     parts = parts,
-    agent = M.choice.agent or config.values.agent,
-    model = model(),
-    variant = M.choice.variant or config.values.variant,
+    agent = is_new and (M.choice.agent or config.values.agent) or nil,
+    model = is_new and model() or nil,
+    variant = variant,
   }
   client.request("session.submit", params, function(result)
     workspace.current = result.sessionID
-    if mode then
-      M.choice.mode = nil
-      client.request("session.update", { sessionID = result.sessionID, mode = mode })
+    if mode or variant then
+      local kept = { sessionID = result.sessionID, mode = mode, model = variant and params.model, variant = variant }
+      client.request("session.update", kept)
     end
+    M.choice = is_new and {} or M.choice
     if result.queued then
       log.notify("the prompt waits until the running turn has ended")
     end

@@ -164,7 +164,7 @@ end
 
 --- Answers the question that is shown, or the one that is named.
 ---@param response "once"|"always"|"reject"
----@param options? { id?: string, message?: string }
+---@param options? { id?: string, message?: string, scope?: "session"|"project", always?: string[] }
 function M.answer(response, options)
   options = options or {}
   local question = M.current()
@@ -192,12 +192,18 @@ function M.answer(response, options)
     permissionID = question.id,
     response = response,
     message = options.message,
+    scope = response == "always" and options.scope or nil,
+    always = response == "always" and options.always or nil,
   }, function()
     workspace.forget_question(question.id)
     M.update()
   end, function(err)
-    -- Somebody else was faster; what they said is told by `permission.replied`.
     log.notify(err.message, vim.log.levels.WARN)
+    if err.data and err.data.kind == "invalid_params" then
+      -- The answer was wrong, such as a pattern that is wider than what was offered; the question is still open.
+      return
+    end
+    -- Somebody else was faster; what they said is told by `permission.replied`.
     workspace.forget_question(question.id)
     M.update()
   end)

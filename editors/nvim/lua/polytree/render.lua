@@ -31,6 +31,13 @@ local function one_line(text)
   return text
 end
 
+--- A path in an answer, short, as code.
+---@param path any
+---@return string
+function M.quoted(path)
+  return "`" .. one_line(vim.fn.fnamemodify(tostring(path), ":~:.")):gsub("`", "ˋ") .. "`"
+end
+
 ---@param lines string[]
 ---@param text string
 ---@param prefix string
@@ -133,14 +140,32 @@ end
 ---@param metadata table
 ---@return string
 local function sandbox_words(call, metadata)
-  local policy = type(metadata.sandbox) == "table" and metadata.sandbox.policy
+  local sandbox = type(metadata.sandbox) == "table" and metadata.sandbox or {}
+  local policy = sandbox.policy
   if not policy or policy == "off" then
     return ""
   end
-  local may_be_why = vim.iter(notes_of(call.output)):any(function(note)
-    return vim.startswith(note, "[The command ran in the sandbox")
-  end)
+  -- Calls of older daemons only have the words for the model.
+  local may_be_why = type(sandbox.refused) == "table" and #sandbox.refused > 0
+    or vim.iter(notes_of(call.output)):any(function(note)
+      return vim.startswith(note, "[The command ran in the sandbox")
+    end)
   return may_be_why and (", the sandbox %s may be why"):format(policy) or (", in the sandbox %s"):format(policy)
+end
+
+--- What the sandbox has found after a command.
+---@param metadata table
+---@return string[]
+local function sandbox_findings(metadata)
+  local sandbox = type(metadata.sandbox) == "table" and metadata.sandbox or {}
+  local lines = {}
+  for field, words in pairs({ restored = "was put back as it was", repositories = "is a new git repository" }) do
+    for _, path in ipairs(type(sandbox[field]) == "table" and sandbox[field] or {}) do
+      lines[#lines + 1] = ("  - %s %s"):format(M.quoted(path), words)
+    end
+  end
+  table.sort(lines)
+  return lines
 end
 
 ---@param part table
@@ -172,6 +197,7 @@ local function tool_block(part)
   local call = part.state
   local lines = { M.tool_title(part) }
   local metadata = type(call.metadata) == "table" and call.metadata or {}
+  vim.list_extend(lines, sandbox_findings(metadata))
   if type(metadata.todos) == "table" then
     for _, todo in ipairs(metadata.todos) do
       local box = todo.status == "completed" and "[x]" or todo.status == "in_progress" and "[>]" or "[ ]"
@@ -203,12 +229,6 @@ local ACTIONS = {
   conflict = "in conflict",
 }
 
----@param path any
----@return string
-local function quoted(path)
-  return "`" .. one_line(vim.fn.fnamemodify(tostring(path), ":~:.")):gsub("`", "ˋ") .. "`"
-end
-
 --- What happens to the files of an undo, one on each line.
 ---@param revert polytree.protocol.SessionRevert
 ---@return string[]
@@ -216,10 +236,10 @@ function M.files(revert)
   local lines = {}
   for _, file in ipairs(revert.files or {}) do
     local reason = type(file.reason) == "string" and ": " .. one_line(file.reason) or ""
-    lines[#lines + 1] = ("- %s %s%s"):format(quoted(file.path), ACTIONS[file.action] or one_line(file.action), reason)
+    lines[#lines + 1] = ("- %s %s%s"):format(M.quoted(file.path), ACTIONS[file.action] or one_line(file.action), reason)
   end
   for _, path in ipairs(revert.uncovered or {}) do
-    lines[#lines + 1] = ("- %s may have changed and stays as it is"):format(quoted(path))
+    lines[#lines + 1] = ("- %s may have changed and stays as it is"):format(M.quoted(path))
   end
   return lines
 end
@@ -283,13 +303,14 @@ function M.part(part, role)
     local name = one_line(part.filename or url:sub(1, 60))
     return { ("@%s%s"):format(name, range and (":" .. range .. "-" .. (last or "")) or ""), "" }
   elseif part.type == "patch" and type(part.uncovered) == "table" and #part.uncovered > 0 then
-    local names = vim.tbl_map(quoted, part.uncovered)
+    local names = vim.tbl_map(M.quoted, part.uncovered)
     return { ("> cannot be undone: %s"):format(table.concat(names, ", ")), "" }
   elseif part.type == "retry" then
     local data = part.error and part.error.data or {}
     return { ("> trying again: %s"):format(one_line(data.message or "")), "" }
   elseif part.type == "compaction" then
-    return { "---", "*The conversation up to here was summarised.*", "" }
+    local why = part.overflow and ", because the service refused it as too long" or part.auto and ", to make room" or ""
+    return { "---", ("*The conversation up to here was summarised%s.*"):format(why), "" }
   end
   return {}
 end

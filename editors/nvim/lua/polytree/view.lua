@@ -231,6 +231,8 @@ function M.show(session_id, options)
     api.nvim_set_current_win(win)
   end
 
+  require("polytree.review").follow(session_id)
+  require("polytree.usage").follow(session_id)
   if options.done then
     if view.loaded then
       options.done()

@@ -18,6 +18,9 @@ local TYPES = {
   "file.changed",
 }
 
+--- Types that older daemons do not know, by a method that came with them.
+local NEWER_TYPES = { ["hunk.updated"] = "hunk.list", ["config.changed"] = "session.defaults" }
+
 ---@type table<string, table> sessions of the project by id
 M.sessions = {}
 ---@type table<string, table> what those sessions do that are not idle
@@ -122,6 +125,16 @@ local function on_event(event)
   end
 end
 
+--- Sessions without a mode of their own follow the settings; without them `ask` is a safe thing to show.
+local function read_settings()
+  client.request("config.get", { directory = client.directory() }, function(settings)
+    M.default_mode = settings.mode or "ask"
+    tell("any", { type = "config.changed" })
+  end, function() end)
+end
+
+M.on("config.changed", read_settings)
+
 --- Reads sessions, statuses and questions anew.
 ---@param done? fun()
 ---@param failed? fun()
@@ -137,10 +150,7 @@ function M.read(done, failed)
     for _, session in ipairs(list) do
       M.sessions[session.id] = session
     end
-    -- Sessions without a mode of their own follow the settings; without them `ask` is a safe thing to show.
-    client.request("config.get", { directory = client.directory() }, function(settings)
-      M.default_mode = settings.mode or "ask"
-    end, function() end)
+    read_settings()
     client.request("session.status", {}, function(statuses)
       M.statuses = statuses
       client.request("permission.list", {}, function(questions)
@@ -166,8 +176,14 @@ function M.open(done)
       return
     end
     if not subscription then
+      local types = vim.list_extend({}, TYPES)
+      for kind, method in pairs(NEWER_TYPES) do
+        if client.client.methods[method] then
+          types[#types + 1] = kind
+        end
+      end
       local params =
-        { directory = client.directory(), types = TYPES, blobs = "inline", since = client.client.server.cursor }
+        { directory = client.directory(), types = types, blobs = "inline", since = client.client.server.cursor }
       subscription = client.subscribe(params, on_event)
     end
     if opening then
@@ -185,6 +201,16 @@ function M.open(done)
       opening = nil
     end)
   end)
+end
+
+--- Forgets the project: the directory is another one.
+function M.leave()
+  if subscription then
+    client.unsubscribe(subscription)
+  end
+  subscription, is_read, opening = nil, false, nil
+  M.sessions, M.statuses, M.questions, M.queued, M.current = {}, {}, {}, {}, nil
+  tell("any", { type = "polytree.read" })
 end
 
 --- The sessions of the project, the most recently updated first; children and archived ones left out.

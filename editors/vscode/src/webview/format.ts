@@ -63,11 +63,28 @@ function notes({ state }: EventToolPart): string[] {
   return all.slice(first).filter((line) => !line.startsWith('[exit code '))
 }
 
+function sandboxOf({ state }: EventToolPart): Bag {
+  return bag('metadata' in state ? bag(state.metadata)['sandbox'] : undefined)
+}
+
+/** What the sandbox has found after a command. */
+export function findings(part: EventToolPart): string[] {
+  const sandbox = sandboxOf(part)
+  const say = (field: string, words: string) => {
+    const paths = sandbox[field]
+    return Array.isArray(paths) ? paths.map((path) => `${visible(String(path))} ${words}`) : []
+  }
+  return [...say('restored', 'was put back as it was'), ...say('repositories', 'is a new git repository')]
+}
+
 /** Where a command that has failed ran, when that was a sandbox. */
 function sandboxWords(part: EventToolPart): string {
-  const policy = text(bag('metadata' in part.state ? bag(part.state.metadata)['sandbox'] : undefined)['policy'])
+  const sandbox = sandboxOf(part)
+  const policy = text(sandbox['policy'])
   if (!policy || policy === 'off') return ''
-  const mayBeWhy = notes(part).some((line) => line.startsWith('[The command ran in the sandbox'))
+  // Calls of older daemons only have the words for the model.
+  const refused = sandbox['refused']
+  const mayBeWhy = (Array.isArray(refused) && refused.length > 0) || notes(part).some((line) => line.startsWith('[The command ran in the sandbox'))
   return mayBeWhy ? `, the sandbox ${policy} may be why` : `, in the sandbox ${policy}`
 }
 

@@ -2,7 +2,7 @@
 import type { Permission, SessionRevert } from '@polytree/protocol'
 import { cost, tokens } from './format'
 import { renderGrowing } from './markdown'
-import type { EntryView, FromPage, ToPage } from './messages'
+import type { EntryView, Found, FromPage, ToPage } from './messages'
 import { element, entryElement, partElement, updateEntry } from './parts'
 import { queueElement } from './queue'
 import { questionElement } from './question'
@@ -179,9 +179,8 @@ messages.addEventListener('click', (event) => {
 // ---- questions
 
 function askElement(question: Permission): HTMLElement {
-  return questionElement(question, (response, reason) => {
-    if (isTooSoon()) return
-    send({ type: 'answer', permissionID: question.id, response, ...(response === 'reject' && reason ? { message: reason } : {}) })
+  return questionElement(question, (response, more) => {
+    if (!isTooSoon()) send({ type: 'answer', permissionID: question.id, response, ...more })
   })
 }
 
@@ -252,10 +251,26 @@ function take(path: string): void {
   grown()
 }
 
-function showFiles(query: string, paths: string[]): void {
+/** A path with the characters that fit what was typed. */
+function marked({ path, positions }: Found): (string | Node)[] {
+  const fits = new Set(positions)
+  const runs = [...path].reduce<{ at: number; runs: { text: string; fits: boolean }[] }>(
+    ({ at, runs }, character) => {
+      const last = runs.at(-1)
+      if (last && last.fits === fits.has(at)) last.text += character
+      else runs.push({ text: character, fits: fits.has(at) })
+      return { at: at + character.length, runs }
+    },
+    { at: 0, runs: [] },
+  ).runs
+  return runs.map((run) => (run.fits ? element('mark', {}, run.text) : run.text))
+}
+
+function showFiles(query: string, found: Found[]): void {
   if (mention()?.query !== query) return
-  const items = paths.map((path, index) => {
-    const item = element('li', { role: 'option', id: `file-${index}`, 'aria-selected': String(index === 0) }, path)
+  const items = found.map((file, index) => {
+    const { path } = file
+    const item = element('li', { role: 'option', id: `file-${index}`, 'aria-selected': String(index === 0) }, ...marked(file))
     item.addEventListener('mousedown', (event) => {
       event.preventDefault()
       take(path)
@@ -340,6 +355,7 @@ function receive(message: ToPage): void {
       const words: string[] = [now.type === 'retry' ? `trying again: ${now.message}` : now.type]
       if (session) {
         const { input: read, output, reasoning, cache } = session.tokens
+        if (message.context) words.push(message.context)
         words.push(`${tokens(read + cache.read + cache.write)} in, ${tokens(output + reasoning)} out`, cost(session.cost))
       }
       status.textContent = words.join(' · ')
@@ -405,7 +421,7 @@ function receive(message: ToPage): void {
       slowest = 0
       return
     case 'files':
-      return showFiles(message.query, message.paths)
+      return showFiles(message.query, message.files)
     case 'sent':
       // The draft is kept when it could not be sent, and when it was changed meanwhile.
       if (message.ok && input.value === sending) input.value = ''

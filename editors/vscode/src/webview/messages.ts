@@ -11,6 +11,12 @@ export interface Attached {
   name: string
 }
 
+/** A file that fits what was typed, and the characters of its path that fit. */
+export interface Found {
+  path: string
+  positions: number[]
+}
+
 /** A prompt that waits. */
 export interface Waiting {
   messageID: string
@@ -27,7 +33,7 @@ export interface Choice {
 /** To the page. */
 export type ToPage =
   | { type: 'state'; connection: string; problem: string }
-  | { type: 'session'; session?: Session; status: SessionStatus; choice: Choice }
+  | { type: 'session'; session?: Session; status: SessionStatus; choice: Choice; context?: string }
   | { type: 'all'; entries: EntryView[]; complete: boolean }
   | { type: 'older'; entries: EntryView[]; complete: boolean }
   | { type: 'entry'; entry: EntryView; after?: string }
@@ -38,7 +44,7 @@ export type ToPage =
   | { type: 'attached'; attached: Attached[] }
   | { type: 'draft'; text: string; focus: boolean }
   | { type: 'queue'; queue: Waiting[]; editing?: string }
-  | { type: 'files'; query: string; paths: string[] }
+  | { type: 'files'; query: string; files: Found[] }
   | { type: 'sent'; ok: boolean }
   | { type: 'figures' }
 
@@ -49,7 +55,7 @@ export type FromPage =
   | { type: 'abort' }
   | { type: 'figures'; slowest: number; lastShown: number }
   | { type: 'older' }
-  | { type: 'answer'; permissionID: string; response: 'once' | 'always' | 'reject'; message?: string }
+  | { type: 'answer'; permissionID: string; response: 'once' | 'always' | 'reject'; message?: string; scope?: 'session' | 'project'; always?: string[] }
   | { type: 'detach'; index: number }
   /** What to do with a prompt that waits. */
   | { type: 'edit' | 'remove'; messageID: string }

@@ -1,6 +1,6 @@
 // A message and its parts as elements.
 import type { EventPart, EventToolPart } from '@polytree/protocol'
-import { details, heading, outcome, remark, subject, text, visible } from './format'
+import { details, findings, heading, outcome, remark, subject, text, visible } from './format'
 import { render } from './markdown'
 import type { EntryView } from './messages'
 
@@ -48,10 +48,12 @@ function tool(part: EventToolPart, wasOpen: boolean | undefined): HTMLElement {
     block.open = wasOpen ?? true
     return block
   }
+  const found = findings(part)
+  if (found.length > 0) block.append(element('ul', { class: 'findings' }, ...found.map((line) => element('li', {}, line))))
   const content = details(part)
   if (content) {
     block.append(lines(content.kind, content.text))
-    block.open = wasOpen ?? content.kind === 'diff'
+    block.open = wasOpen ?? (content.kind === 'diff' || found.length > 0)
   }
   return block
 }
@@ -96,10 +98,15 @@ function partContent(part: EventPart, role: string, before?: HTMLElement): HTMLE
     case 'retry':
       return element('div', { class: 'retry' }, `trying again: ${part.error.data.message}`)
     case 'compaction':
-      return element('div', { class: 'compaction' }, 'The conversation up to here was summarised.')
+      return element('div', { class: 'compaction' }, `The conversation up to here was summarised${summaryReason(part)}.`)
     default:
       return undefined
   }
+}
+
+function summaryReason(part: { auto: boolean; overflow?: boolean }): string {
+  if (part.overflow) return ', because the service refused it as too long'
+  return part.auto ? ', to make room' : ''
 }
 
 /** The element of a message. */
@@ -118,6 +125,8 @@ export function entryElement({ info, parts }: EntryView): HTMLElement {
 export function updateEntry(article: HTMLElement, { info, parts }: EntryView): void {
   const title = article.querySelector('h2')
   if (title) title.textContent = heading(info)
+  // The list of waiting prompts shows it.
+  article.classList.toggle('queued', info.role === 'user' && info.state === 'queued')
   const list = article.querySelector<HTMLElement>('.parts')
   if (!list) return
   const known = new Map([...list.children].map((child) => [(child as HTMLElement).dataset['part'], child as HTMLElement]))

@@ -41,26 +41,55 @@ function about(question: Permission): HTMLElement[] {
   return made
 }
 
+/** What an answer says beside yes and no. */
+export interface More {
+  message?: string
+  scope?: 'session' | 'project'
+  always?: string[]
+}
+
+/** What "always" would allow: each pattern can be left out, and it may hold in the session alone. */
+function alwaysElement(question: Permission, scope: HTMLSelectElement): HTMLElement {
+  const patterns = question.always.map((pattern) => {
+    const box = element('input', { type: 'checkbox', name: 'pattern', value: pattern, checked: '' })
+    return element('label', {}, box, ' ', element('code', {}, visible(pattern)))
+  })
+  return element('div', { class: 'always' }, `“Always” would allow ${question.type}: `, ...patterns, ' ', scope)
+}
+
 /** The element of a question; `answer` is called with what a person has chosen for this very question. */
-export function questionElement(question: Permission, answer: (response: Response, reason: string) => void): HTMLElement {
+export function questionElement(question: Permission, answer: (response: Response, more: More) => void): HTMLElement {
   const box = element('div', { class: 'ask', role: 'group', 'aria-label': `Question: ${question.type}`, 'data-question': question.id })
   box.append(element('h3', {}, `${question.type}: may it do this?`), ...about(question))
   const reason = element('input', { type: 'text', placeholder: 'Why not? (told to the model)', 'aria-label': 'Reason for the rejection' })
+  const scope = element('select', { 'aria-label': 'Where it is allowed' }, element('option', { value: 'project' }, 'in this project'), element('option', { value: 'session' }, 'in this session'))
+  const more = (response: Response): More => {
+    if (response === 'reject') return reason.value ? { message: reason.value } : {}
+    if (response === 'once') return {}
+    const kept = [...box.querySelectorAll<HTMLInputElement>('input[name=pattern]:checked')].map(({ value }) => value)
+    return { ...(scope.value === 'session' ? { scope: 'session' } : {}), ...(kept.length < question.always.length ? { always: kept } : {}) }
+  }
   const button = (label: string, response: Response, key: string) => {
     const made = element('button', { type: 'button', class: response, title: `${label} (${key})`, 'data-key': key }, label)
-    made.addEventListener('click', () => answer(response, reason.value))
+    made.addEventListener('click', () => answer(response, more(response)))
     return made
   }
   const buttons = [button('Allow once', 'once', 'Alt+Y')]
   if (question.always.length > 0) {
     const always = button('Always', 'always', 'Alt+A')
-    always.title = `Always allow ${question.type} in this project: ${list(question.always)} (Alt+A)`
+    const tell = () => {
+      const none = box.querySelector('input[name=pattern]:checked') === null
+      always.toggleAttribute('disabled', none)
+      always.title = `Always allow what is ticked, ${scope.selectedOptions[0]?.textContent ?? ''} (Alt+A)`
+    }
+    box.append(alwaysElement(question, scope))
+    box.addEventListener('change', tell)
+    tell()
     buttons.push(always)
-    box.append(element('p', { class: 'always' }, `“Always” would allow ${question.type}: ${list(question.always)}`))
   }
   buttons.push(button('Reject', 'reject', 'Alt+N'))
   reason.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && !event.isComposing) answer('reject', reason.value)
+    if (event.key === 'Enter' && !event.isComposing) answer('reject', more('reject'))
   })
   box.append(element('div', { class: 'buttons' }, ...buttons, reason))
   return box
