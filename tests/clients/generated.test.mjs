@@ -120,7 +120,7 @@ test('a generated client converses', async (t) => {
   const events = []
   client.onNotification(({ method, params }) => method === 'event' && events.push(params.result))
 
-  const hello = await client['server.initialize']({ name: 'generated', version: '1' }, 1)
+  const hello = await client['server.initialize']({ name: 'generated', version: '1' }, undefined, 1)
   assert.deepEqual([...hello.methods].sort(), read().methods.map(({ name }) => name).sort())
   assert.equal(typeof (await client['event.subscribe'](undefined, undefined, hello.cursor)), 'number')
   const session = await client['session.create'](undefined, undefined, 'from a generator', undefined, undefined, undefined, undefined, directory)
