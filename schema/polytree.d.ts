@@ -1501,6 +1501,8 @@ export type EventUserMessage = {
   time: Created
   /** Whether it waits, is being answered, or how it ended. Only old events in the log lack it. */
   state?: PromptState
+  /** A later prompt that entered the turn in the same step: its answers answer this prompt as well. */
+  answeredWith?: MessageId | null
   /** The agent that was asked. */
   agent: string
   /** The model that was asked. */
@@ -3736,6 +3738,8 @@ export type UserMessage = {
   time: Created
   /** Whether it waits, is being answered, or how it ended. Only old events in the log lack it. */
   state?: PromptState
+  /** A later prompt that entered the turn in the same step: its answers answer this prompt as well. */
+  answeredWith?: MessageId | null
   /** The agent that was asked. */
   agent: string
   /** The model that was asked. */

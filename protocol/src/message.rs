@@ -72,6 +72,9 @@ pub struct UserMessage {
     /// Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
     #[serde(default)]
     pub state: PromptState,
+    /// A later prompt that entered the turn in the same step: its answers answer this prompt as well.
+    #[serde(default, rename = "answeredWith", skip_serializing_if = "Option::is_none")]
+    pub answered_with: Option<MessageId>,
     /// The agent that was asked.
     pub agent: String,
     /// The model that was asked.

@@ -40,7 +40,7 @@ pub enum Error {
 pub enum Answer {
     /// Go ahead.
     Allowed,
-    /// No, and perhaps what to do instead.
+    /// No; the message may say what to do instead.
     Rejected(Option<String>),
     /// The question was withdrawn.
     Withdrawn,

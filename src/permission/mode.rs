@@ -44,7 +44,7 @@ pub struct Request<'a> {
     pub patterns: &'a [String],
     /// What the rules say of each.
     pub decisions: &'a [Decision],
-    /// It is asked whatever the rules allow: a command line that is not understood, or a place that is nobody's business.
+    /// It is asked even if all rules allow it: a command line that is not understood, or a private place.
     pub force: bool,
     /// Some rule denies what a command could do.
     pub denies: bool,

@@ -1,6 +1,6 @@
 //! What the rules say about one request: allow, ask or deny. Pure.
 //! Of all matching rules the last one wins, over all layers from the built-in ones to the session's grants; a deny of the
-//! user is final, whatever later layers say.
+//! user is final, and no later layer lifts it.
 
 use polytree_protocol::{
     permission::{Action, Rule},
@@ -171,6 +171,17 @@ impl Rules {
             }
             rule => rule.map_or(Action::Allow, |(_, rule)| rule.action),
         }
+    }
+
+    /// Whether some rule that asks or denies is about this, not counting those that ask about everything.
+    pub fn may_restrict(&self, kind: &str, pattern: &str) -> bool {
+        self.rules.iter().any(|compiled| {
+            let rule = &compiled.rule;
+            rule.action != Action::Allow
+                && (rule.permission == "*" || rule.permission == kind)
+                && !(rule.action == Action::Ask && rule.pattern == "*")
+                && compiled.pattern.matches(pattern)
+        })
     }
 
     /// The patterns of this kind that some rule denies: what is not understood could be any of them.

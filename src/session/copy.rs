@@ -134,13 +134,14 @@ impl Sessions {
 
 /// The messages with new ids, in their order.
 fn renumbered(messages: Vec<MessageWithParts>, session: &SessionId) -> Vec<MessageWithParts> {
-    let mut new_ids: HashMap<MessageId, MessageId> = HashMap::with_capacity(messages.len());
+    let new_ids: HashMap<MessageId, MessageId> =
+        messages.iter().map(|message| (message.info.id().clone(), MessageId::from_ulid(ids::next()))).collect();
     let renumber = |MessageWithParts { mut info, parts, cursor }| {
-        let id = MessageId::from_ulid(ids::next());
+        let id = new_ids[info.id()].clone();
         match &mut info {
             Message::User(user) => {
-                new_ids.insert(user.id.clone(), id.clone());
                 (user.id, user.session_id, user.state) = (id.clone(), session.clone(), PromptState::Answered);
+                user.answered_with = user.answered_with.take().and_then(|with| new_ids.get(&with).cloned());
             }
             Message::Assistant(answer) => {
                 (answer.id, answer.session_id) = (id.clone(), session.clone());
@@ -168,11 +169,15 @@ fn check(export: &SessionExport) -> Result<(), String> {
     if export.format != EXPORT_FORMAT {
         return Err(format!("format {} is not known; this version reads format {EXPORT_FORMAT}", export.format));
     }
-    let mut prompts = HashSet::new();
+    let (mut known, mut prompts) = (HashSet::new(), HashSet::new());
     for (index, message) in export.messages.iter().enumerate() {
+        let id = message.info.id();
+        if !known.insert(id) {
+            return Err(format!("messages[{index}]: the id {id} occurs twice"));
+        }
         match &message.info {
-            Message::User(user) if !prompts.insert(&user.id) => {
-                return Err(format!("messages[{index}]: the id {} occurs twice", user.id));
+            Message::User(_) => {
+                prompts.insert(id);
             }
             Message::Assistant(answer) if !prompts.contains(&answer.parent_id) => {
                 return Err(format!("messages[{index}]: it answers {}, which is not among the messages before it", answer.parent_id));

@@ -145,6 +145,7 @@ mod tests {
     fn user(variant: Option<&str>, options: PromptOptions) -> UserMessage {
         UserMessage {
             state: PromptState::Running,
+            answered_with: None,
             id: MessageId::default(),
             session_id: SessionId::default(),
             time: Created { created: 0 },

@@ -87,6 +87,7 @@ impl Sessions {
             session_id: session.id.clone(),
             time: Created { created: now_ms() },
             state: PromptState::Queued,
+            answered_with: None,
             agent: agent.name.clone(),
             model,
             system: params.system,

@@ -52,7 +52,7 @@ impl Store {
             let mut open = rows.queue(&id)?;
             open.extend(rows.turn(&id)?);
             messages.retain(|message| match &message.info {
-                Message::User(user) => !open.contains(&user.id),
+                Message::User(user) => !open.contains(user.answered_with.as_ref().unwrap_or(&user.id)),
                 Message::Assistant(answer) => !open.contains(&answer.parent_id) && answer.time.completed.is_some(),
             });
             let todos = rows.todos(&id)?;

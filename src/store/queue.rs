@@ -3,7 +3,7 @@
 use polytree_protocol::{
     events::{EventPayload, PartRemovedInfo},
     id::{MessageId, PartId, SessionId},
-    message::MessageWithParts,
+    message::{Message, MessageWithParts},
     part::Part,
 };
 
@@ -113,7 +113,12 @@ impl Store {
                 transaction.rows.set_turn(&id, prompt)?;
                 taken.extend(transaction.rows.message(&id, prompt)?);
             }
-            for prompt in &taken {
+            let last = taken.last().map(|prompt| prompt.info.id().clone());
+            for prompt in &mut taken {
+                if let Message::User(user) = &mut prompt.info {
+                    user.answered_with = last.clone().filter(|last| *last != user.id);
+                    transaction.rows.put_message(&prompt.info, None)?;
+                }
                 transaction.emit_prompt(&scope, prompt.info.id())?;
             }
             if !taken.is_empty() {

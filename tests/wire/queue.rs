@@ -145,6 +145,30 @@ async fn a_steering_prompt_is_read_before_the_next_step_of_the_turn() {
 }
 
 #[tokio::test]
+async fn prompts_that_enter_a_turn_in_the_same_step_are_answered_together() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, gate) = busy(&fixture, &mut client).await;
+    fixture.models.push(Answer::openai_text("both"));
+    fixture.models.push(Answer::openai_text("to the one that waited"));
+    submit(&mut client, &session, "waits").await;
+    let one = client.call("session.steer", json!({ "sessionID": session, "parts": "one" })).await["messageID"].clone();
+    let two = client.call("session.steer", json!({ "sessionID": session, "parts": "two" })).await["messageID"].clone();
+    gate.notify_one();
+    idle(&client).await;
+    let message = client.call("session.message", json!({ "sessionID": session, "messageID": one })).await;
+    assert_eq!((&message["info"]["state"], &message["info"]["answeredWith"]), (&json!("answered"), &two));
+    let said: Vec<String> = asked(&fixture).into_iter().map(|(_, text)| text).collect();
+    assert!(said[2].contains("one") && said[2].contains("two"), "later turns read both: {said:?}");
+    assert_eq!((&*said[3], &*said[4]), ("both", "waits"));
+    let copy = client.call("session.fork", json!({ "sessionID": session })).await["id"].clone();
+    let messages = client.call("session.messages", json!({ "sessionID": copy })).await;
+    let infos: Vec<&Value> = messages.as_array().unwrap().iter().map(|message| &message["info"]).collect();
+    let named = infos.iter().find_map(|info| info.get("answeredWith")).unwrap();
+    assert!(infos.iter().any(|info| info["id"] == *named), "a copy names its own message: {infos:?}");
+}
+
+#[tokio::test]
 async fn a_steering_prompt_makes_a_turn_that_was_about_to_end_go_on_and_a_late_one_is_a_prompt() {
     let fixture = Fixture::new().await;
     let mut client = Client::start(&fixture);

@@ -4,7 +4,7 @@
 
 /**
  * Every prompt with its answers below it, in the order in which the prompts were taken up; those that wait come last. A
- * prompt that was cancelled stays where it was sent.
+ * prompt that is answered with another one stands before it. A prompt that was cancelled stays where it was sent.
  * @param {Entry[]} entries as they were stored
  * @returns {Entry[]}
  */
@@ -28,6 +28,10 @@ export function inTurns(entries) {
     turns.push(made)
     if (info.role === 'user') prompts.set(info.id, made)
   })
+  for (const turn of turns) {
+    const info = turn.entries[0]?.info
+    if (info?.role === 'user' && info.answeredWith) turn.begun = prompts.get(info.answeredWith)?.begun ?? -1
+  }
   let last = 0
   for (const turn of turns) {
     if (turn.begun < 0) turn.begun = last

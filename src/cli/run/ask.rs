@@ -241,12 +241,28 @@ pub fn may_be_denied(question: &Permission) -> bool {
 /// Settings that would avoid the question; `None` if no rule can allow it.
 #[must_use]
 pub fn rule(question: &Permission) -> Option<String> {
-    // Settings know a command without the place for which it could be granted.
+    // Settings know a command without the place for which it could be granted, and without quotes.
     let plain = |pattern: &str| {
-        pattern.strip_prefix("[in ").and_then(|rest| rest.split_once("] ")).map_or(pattern, |(_, command)| command).to_owned()
+        let command = pattern.strip_prefix("[in ").and_then(|rest| rest.split_once("] ")).map_or(pattern, |(_, command)| command);
+        if question.kind == "bash" { without_quotes(command) } else { command.to_owned() }
     };
     let rules: Map<String, Value> = question.always.iter().map(|pattern| (plain(pattern), json!("allow"))).collect();
     (!rules.is_empty()).then(|| sanitize::exact(&json!({ "permission": { &question.kind: rules } }).to_string()))
+}
+
+/// The words of a command without their quotes.
+fn without_quotes(command: &str) -> String {
+    let (mut text, mut quote) = (String::new(), None);
+    let mut characters = command.chars();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\'' | '"', None) => quote = Some(character),
+            (_, Some(open)) if character == open => quote = None,
+            ('\\', None) => text.extend(characters.next()),
+            _ => text.push(character),
+        }
+    }
+    text
 }
 
 /// The open questions; the first one is asked.
@@ -329,6 +345,8 @@ mod tests {
         assert!(help(&with).contains("from now on: make *") && !help(&without).contains("from now on"));
         let bound = permission(&json!({ "always": ["[in /work, /work/s.sh = 1f0c] ./s.sh a", "ls *"] }));
         assert_eq!(rule(&bound).unwrap(), r#"{"permission":{"bash":{"./s.sh a":"allow","ls *":"allow"}}}"#);
+        let quoted = permission(&json!({ "always": ["[in /work] git commit -m 'it'\\''s \"a\"' \"$x\"", "[in /work] > 'a b'"] }));
+        assert_eq!(rule(&quoted).unwrap(), r#"{"permission":{"bash":{"git commit -m it's \"a\" $x":"allow","> a b":"allow"}}}"#);
     }
 
     #[test]

@@ -10,16 +10,18 @@ use polytree_protocol::{
 };
 
 /// Every prompt with its answers below it, in the order in which the prompts were taken up; those that wait come last. A
-/// prompt that was cancelled stays where it was sent.
+/// prompt that is answered with another one stands before it. A prompt that was cancelled stays where it was sent.
 pub(crate) fn in_order(messages: Vec<MessageWithParts>) -> Vec<MessageWithParts> {
     let mut prompts: HashMap<MessageId, usize> = HashMap::new();
     // Where the conversation stood when a prompt was taken up.
     let mut begun: Vec<Option<usize>> = Vec::new();
+    let mut joined: Vec<(usize, MessageId)> = Vec::new();
     let mut exchanges: Vec<Vec<MessageWithParts>> = Vec::new();
     for (index, message) in messages.into_iter().enumerate() {
         let exchange = match &message.info {
             Message::User(user) => {
                 prompts.insert(user.id.clone(), exchanges.len());
+                joined.extend(user.answered_with.clone().map(|with| (exchanges.len(), with)));
                 begun.push(matches!(user.state, PromptState::Queued | PromptState::Running).then_some(usize::MAX));
                 None
             }
@@ -39,6 +41,9 @@ pub(crate) fn in_order(messages: Vec<MessageWithParts>) -> Vec<MessageWithParts>
                 exchanges.push(vec![message]);
             }
         }
+    }
+    for (exchange, with) in joined {
+        begun[exchange] = prompts.get(&with).and_then(|with| begun[*with]);
     }
     let mut last = 0;
     let mut ordered: Vec<(usize, Vec<MessageWithParts>)> = Vec::with_capacity(exchanges.len());
@@ -91,7 +96,8 @@ mod tests {
 
     use super::*;
 
-    /// `P1` is a prompt, `a1` an answer to it, `Q1` a prompt that waits, `R1` one whose turn has begun.
+    /// `P1` is a prompt, `a1` an answer to it, `Q1` a prompt that waits, `R1` one whose turn has begun, `S1` one that is
+    /// answered with the prompt 9.
     fn ordered(messages: &str) -> String {
         let message = |word: &str| {
             let (kind, number) = word.split_at(1);
@@ -109,7 +115,7 @@ mod tests {
                     "path": { "cwd": "/", "root": "/" }, "cost": 0.0, "tokens": tokens })
             } else {
                 json!({ "role": "user", "id": id(number), "sessionID": ses, "time": { "created": 1 }, "state": state, "agent": word,
-                    "model": { "providerID": "p", "modelID": "m" } })
+                    "answeredWith": (kind == "S").then(|| id(9)), "model": { "providerID": "p", "modelID": "m" } })
             };
             MessageWithParts { info: serde_json::from_value(info).unwrap(), parts: Vec::new(), cursor: 0 }
         };
@@ -127,6 +133,8 @@ mod tests {
         assert_eq!(ordered("P1 a1 P2 P3 a3 a2"), "P1 a1 P3 a3 P2 a2", "the third one entered the turn of the first");
         assert_eq!(ordered("P1 Q2 a1 R3"), "P1 a1 Q2 R3", "those without an answer come last");
         assert_eq!(ordered("P1 P2 a1 P3 a3"), "P1 a1 P2 P3 a3", "the second one was cancelled");
+        assert_eq!(ordered("P1 P2 S3 P9 a1 a9 a2"), "P1 a1 S3 P9 a9 P2 a2", "the third one entered the turn with the last one");
+        assert_eq!(ordered("P1 P2 S3 a1 a2"), "P1 a1 P2 S3 a2", "the one that it entered with is on the next page");
         assert_eq!(ordered("a9 P1 a1"), "a9 P1 a1", "its prompt is on the page before");
     }
 }

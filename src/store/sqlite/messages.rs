@@ -166,7 +166,7 @@ impl Messages for SqliteRows<'_> {
 fn info(connection: &Connection, data: &str) -> Result<Message> {
     let mut message = serde_json::from_str(data)?;
     if let Message::User(user) = &mut message {
-        user.state = prompt_state(connection, &user.id)?;
+        user.state = prompt_state(connection, user.answered_with.as_ref().unwrap_or(&user.id))?;
     }
     Ok(message)
 }

@@ -136,10 +136,11 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         title = format!("{title} ({})", question.reasons.join("; "));
         metadata["git"] = json!(question.reasons);
     }
-    // What the rules allow without naming it can be granted; what nobody knows cannot.
-    let always = if force || question.is_unclear { Vec::new() } else { bounds::always(analysis, &bounds) };
-    if !bounds.is_empty() {
-        metadata["bound"] = json!(bounds::names(&bounds));
+    // What the rules allow without naming it can be granted; what is not known cannot.
+    let always = if force || question.is_unclear { Vec::new() } else { bounds.always() };
+    let names = bounds.names();
+    if !names.is_empty() {
+        metadata["bound"] = json!(names);
     }
     force |= !question.reasons.is_empty();
     let ask =
@@ -153,7 +154,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
     let now = working_directory(context, args.workdir.as_deref())?;
     let is_same = now == *directory && identity(directory) == place;
     let is_same = is_same && outside(context, home(context), directory, &analysis.paths).iter().all(|pattern| everywhere.contains(pattern));
-    if let Some(changed) = bounds::changed(&bounds, &bound(context, directory, analysis).await?).filter(|_| is_same) {
+    if let Some(changed) = bounds.changed(&bound(context, directory, analysis).await?).filter(|_| is_same) {
         return Err(ToolError::failed(format!(
             "The script that `{changed}` runs, or its directory, was changed while the question was open. The command was not run; look at it again, and call the tool again if it is still needed."
         )));
@@ -162,7 +163,7 @@ pub(super) async fn ask(context: &ToolContext, args: &BashArgs, directory: &AbsP
         let now = named_files(context, directory, analysis, context.host.rules()).await?;
         if now.read.iter().any(|file| !files.read.contains(file)) || now.edit.iter().any(|file| !files.edit.contains(file)) {
             return Err(ToolError::failed(
-                "A file that the command names leads elsewhere than it did when leave was asked for. The command was not run; call the tool again if it is still needed.",
+                "A file that the command names leads elsewhere than it did when permission was asked for. The command was not run; call the tool again if it is still needed.",
             ));
         }
     }
@@ -238,9 +239,9 @@ impl Git {
         Self { repository, commands, usage }
     }
 
-    /// What has to be asked in a repository that nobody trusts.
+    /// What has to be asked in a repository that is not trusted.
     async fn question(&self, context: &ToolContext, analysis: &Analysis, bounds: &Bounds) -> git_guard::Question {
-        let (bounds, mut named) = (bounds::names(bounds), Vec::new());
+        let (bounds, mut named) = (bounds.names(), Vec::new());
         for command in self.commands.iter().filter(|command| command.kind != Kind::Looks) {
             let granted = bounds.get(&command.text).map_or(&[][..], Vec::as_slice);
             named.push((&command.text, context.host.is_named(&command.text, granted, &command.words).await));

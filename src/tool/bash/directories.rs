@@ -3,7 +3,7 @@
 
 use super::{
     commands::{Access, PathUse, Rest},
-    places::{Surroundings, targets},
+    places::{Surroundings, Target, linked, targets},
 };
 use crate::{
     stdx::paths::AbsPath,
@@ -72,11 +72,23 @@ fn outside_of(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
         found.splice(0..0, targets(&whole, surroundings));
     }
     if found.is_empty() {
-        // Names alone are no secret, and what is perhaps no path at all is not asked about.
+        // Names alone are not secret, and a word that may not be a path is not asked about.
         let matters = !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
         return if matters { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
     }
-    let found = found.into_iter().filter_map(|target| {
+    let mut behind_links = Vec::new();
+    if matches!(&usage.rest, Some(Rest::Found(what)) if what.follows) {
+        for target in &found {
+            match linked(&target.real, surroundings) {
+                Some(places) => behind_links.extend(places.into_iter().map(|real| {
+                    let is_below = real.as_path().is_dir();
+                    Target { named: real.clone(), real, is_below }
+                })),
+                None => return vec![format!("{}/*", usage.text)],
+            }
+        }
+    }
+    let found = found.into_iter().chain(behind_links).filter_map(|target| {
         let real = target.real;
         let names_only = matches!(usage.access, Access::List | Access::Unsure);
         if surroundings.private.holds(&real) || !names_only && surroundings.private.below(&real).next().is_some() {

@@ -7,14 +7,15 @@ use std::{collections::BTreeSet, path::Path};
 use polytree_protocol::permission::Action;
 
 use super::{
-    commands::{Access, Analysis, Found, PathUse, Rest},
+    commands::{Access, Analysis, Extent, Found, PathUse, Rest},
     directories::is_harmless_device,
-    places::{Surroundings, Target, bases, targets},
+    places::{Surroundings, Target, bases, linked, targets},
+    stored,
 };
 use crate::{permission::rules::Rules, stdx::paths::AbsPath};
 
 /// A tree with more entries than this is not looked through for files that rules ask about.
-const ENTRIES: usize = 20_000;
+const MAX_ENTRIES: usize = 20_000;
 
 /// What a line needs permission for besides its commands.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) struct Files {
 
 /// Looks at every path of the line.
 pub(super) fn files(analysis: &Analysis, surroundings: &Surroundings<'_>, worktree: &AbsPath, rules: &Rules) -> Files {
-    let mut look = Look { surroundings, worktree, rules, files: Files::default(), left: ENTRIES, seen: BTreeSet::new() };
+    let mut look = Look { surroundings, worktree, rules, files: Files::default(), left: MAX_ENTRIES, seen: BTreeSet::new() };
     for usage in &analysis.paths {
         look.at(usage);
     }
@@ -119,7 +120,7 @@ impl Look<'_> {
             let (is_read, is_changed) = (self.rules.has_narrow("read"), self.rules.has_narrow("edit"));
             if is_read || is_changed {
                 let access = if is_read { Access::Destroy } else { Access::Write };
-                self.found(target, &Found { name: None, hidden: true, ignored: true }, access);
+                self.found(target, &Found { hidden: true, ignored: true, ..Found::default() }, access);
             }
         } else if target.is_below || (usage.rest.is_none() && usage.path.is_empty()) {
             // The names of what is written there are not known.
@@ -160,7 +161,7 @@ impl Look<'_> {
             _ => "",
         };
         let Ok(entries) = std::fs::read_dir(&target.real) else { return };
-        for entry in entries.flatten().take(ENTRIES) {
+        for entry in entries.flatten().take(MAX_ENTRIES) {
             let name = entry.file_name();
             if name.to_string_lossy().starts_with(known) {
                 let (named, real) = (target.named.join(&name), target.real.join(&name).real_or_nearest());
@@ -185,6 +186,18 @@ impl Look<'_> {
         if matches!(access, Access::List | Access::Unsure) || !self.seen.insert(format!("{what:?} {access:?} {}", target.real)) {
             return;
         }
+        if let Some(extent) = what.tracked {
+            self.stored(target, extent);
+            return;
+        }
+        if what.follows {
+            let inside = |place: &AbsPath| self.surroundings.inside.iter().any(|inside| place.is_within(inside));
+            let places = linked(&target.real, self.surroundings).unwrap_or_default();
+            for place in places.into_iter().filter(inside).collect::<Vec<_>>() {
+                let target = Target { named: place.clone(), real: place, is_below: true };
+                self.found(&target, &Found { follows: false, ..what.clone() }, access);
+            }
+        }
         let pattern = what.name.as_deref().and_then(|name| globset::GlobBuilder::new(name).case_insensitive(true).build().ok());
         let pattern = pattern.map(|glob| glob.compile_matcher());
         let is_file = !target.real.as_path().is_dir();
@@ -202,6 +215,22 @@ impl Look<'_> {
             if access != Access::Write {
                 self.reads(&file);
             }
+        }
+    }
+
+    /// What git has stored.
+    fn stored(&mut self, target: &Target, extent: Extent) {
+        let may_matter = |name: &str| self.rules.may_restrict("read", name);
+        match stored::files(target, extent, self.worktree, may_matter) {
+            Some(names) => {
+                for name in names {
+                    if !self.files.read.contains(&name) && self.rules.evaluate_quiet("read", &name) != Action::Allow {
+                        self.files.read.push(name);
+                    }
+                }
+            }
+            // It cannot be read here: what is there now has to do.
+            None => self.below(target, true),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 /// A setting for git: the key and what it is.
 pub(super) type Setting = (OsString, OsString);
 
-/// So many programs of a repository are named in a question.
+/// The maximum number of programs of a repository that a question names.
 const MAX_NAMED: usize = 8;
 
 /// What has to be asked about the git of a line.

@@ -187,7 +187,7 @@ pub(super) enum Use {
     None,
     /// Only to look.
     Looks,
-    /// Also to change something, or nobody knows.
+    /// Also to change something, or that is not known.
     Changes,
 }
 

@@ -15,6 +15,7 @@ mod places;
 mod programs;
 mod sandbox;
 mod screen;
+mod stored;
 
 use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
 
@@ -62,7 +63,7 @@ const STREAMED: usize = 1024 * 1024;
 const PREVIEW: usize = 8_000;
 /// A variable by which what a call has started is known again.
 const CALL: &str = "POLYTREE_CALL";
-/// So many processes that go on are named.
+/// The maximum number of background processes that are named.
 const MAX_NAMED: usize = 10;
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -235,7 +236,7 @@ async fn execute(
 }
 
 enum Event {
-    /// So many bytes are in the buffer.
+    /// The size of the buffer in bytes.
     Output(usize),
     Closed,
     Exited(ExitStatus),
@@ -292,7 +293,7 @@ impl Run<'_> {
         natural
     }
 
-    /// Until the shell has ended, and whatever it started has either ended too or had its time.
+    /// Until the shell has ended, and what it started has ended too or has reached its timeout.
     async fn natural_end(&mut self) -> End {
         while self.status.is_none() {
             let event = self.next().await;

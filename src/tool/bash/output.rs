@@ -9,7 +9,7 @@ use crate::{
     tool::{context::OutputLimits, output},
 };
 
-/// So much of what is shown is for notes: where the whole is, how the command ended, what goes on.
+/// How many bytes of the result are reserved for notes: where the whole output is, how the command ended, what still runs.
 const NOTE_LINES: usize = 10;
 const NOTE_BYTES: usize = 3_000;
 

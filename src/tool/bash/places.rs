@@ -9,7 +9,10 @@ use super::commands::{Anchor, PathUse, Rest};
 use crate::{stdx::paths::AbsPath, tool::private::PrivatePlaces};
 
 /// More matches of a pattern than this are not looked at.
-const MATCHES: usize = 2_000;
+const MAX_MATCHES: usize = 2_000;
+
+/// Of a tree with more files than this, links are not looked at.
+const MAX_LINKED_ENTRIES: usize = 50_000;
 
 /// Where a command runs and what needs no permission.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ pub(super) fn targets(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<T
             Some(Rest::Unknown(_) | Rest::Found(_)) => targets.push(Target { named, real, is_below: true }),
             Some(Rest::Pattern(pattern)) => {
                 let found = matches(&named, pattern);
-                if found.is_empty() || found.len() >= MATCHES {
+                if found.is_empty() || found.len() >= MAX_MATCHES {
                     targets.push(Target { named, real, is_below: true });
                 }
                 targets.extend(found.into_iter().map(|named| Target { real: resolve(&named, "", 0), named, is_below: false }));
@@ -91,7 +94,7 @@ fn matches(directory: &AbsPath, pattern: &str) -> Vec<AbsPath> {
                 continue;
             }
             let Ok(entries) = std::fs::read_dir(place) else { continue };
-            for entry in entries.flatten().take(MATCHES) {
+            for entry in entries.flatten().take(MAX_MATCHES) {
                 let name = entry.file_name();
                 let is_hidden = name.as_encoded_bytes().starts_with(b".");
                 // A pattern that cannot be read matches everything.
@@ -100,7 +103,7 @@ fn matches(directory: &AbsPath, pattern: &str) -> Vec<AbsPath> {
                 }
             }
         }
-        next.truncate(MATCHES);
+        next.truncate(MAX_MATCHES);
         found = next;
     }
     found
@@ -131,6 +134,31 @@ fn after_moves(moves: &[String], surroundings: &Surroundings<'_>) -> Vec<AbsPath
         places = next;
     }
     places
+}
+
+/// Where links below a directory lead to, and links in the directories that these lead to; `None` where there are too many
+/// files to look at.
+pub(super) fn linked(root: &AbsPath, surroundings: &Surroundings<'_>) -> Option<Vec<AbsPath>> {
+    let (mut open, mut places, mut left) = (vec![root.clone()], Vec::new(), MAX_LINKED_ENTRIES);
+    while let Some(directory) = open.pop() {
+        for entry in ignore::WalkBuilder::new(&directory).standard_filters(false).follow_links(false).build().flatten() {
+            left -= 1;
+            if left == 0 {
+                return None;
+            }
+            let Some(link) = AbsPath::new(entry.path()).filter(|_| entry.path_is_symlink()) else { continue };
+            let place = link.real_or_nearest();
+            let is_known = places.contains(&place);
+            if is_known || place.is_within(root) {
+                continue;
+            }
+            if place.as_path().is_dir() && surroundings.inside.iter().any(|inside| place.is_within(inside)) {
+                open.push(place.clone());
+            }
+            places.push(place);
+        }
+    }
+    Some(places)
 }
 
 /// Follows a path as the system does: `..` after a symlink means the parent of where it leads.

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// So many paths are named to the model.
+/// The maximum number of paths that the model is told.
 const MAX_NAMED: usize = 10;
 
 /// What programs say when the system refuses them something.

@@ -1,7 +1,7 @@
 //! What a terminal would show in the end of what a command prints: a line that is drawn again counts as its last state,
 //! and colours and other control sequences are left out. Lines that are far above can no longer be drawn again. Pure.
 
-/// Finished lines are held back up to so many bytes, in case the cursor goes up again.
+/// How many bytes of finished lines are held back, in case the cursor goes up again.
 const HELD: usize = 16 * 1024;
 /// A line of more characters is passed on in pieces and not drawn again.
 const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -160,7 +160,7 @@ impl Screen {
     }
 
     fn put(&mut self, character: char) {
-        // A mixture of two states of the line would say what nobody has printed.
+        // A mixture of two states of the line would show what was never printed.
         if std::mem::take(&mut self.is_returned) && self.column == 0 {
             self.line.clear();
         }

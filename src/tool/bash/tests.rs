@@ -176,10 +176,10 @@ async fn each_command_is_asked_about_and_directories_outside_come_first() {
     let asked = std::mem::take(&mut *fixture.host.asked.lock().unwrap());
     // What lies in the output directory is free.
     assert_eq!(asked.iter().map(|ask| &*ask.kind).collect::<Vec<_>>(), ["bash"]);
-    assert_eq!(asked[0].patterns, ["git status", "rm ../output/x", "ls"]);
-    assert_eq!(asked[0].quiet, ["wc -l"]);
+    assert_eq!(asked[0].patterns, ["git status", "rm ../output/x"]);
+    assert_eq!(asked[0].quiet, ["ls", "wc -l"]);
     let bound = format!("[in {}] rm ../output/x", fixture.context.directory);
-    assert_eq!(asked[0].always, ["git status *", bound.as_str(), "ls *"]);
+    assert_eq!(asked[0].always, ["git status *", bound.as_str()]);
     assert!(!asked[0].force);
 
     let fixture = Fixture::with(&[("bash", "*", Action::Allow)], None);

@@ -961,6 +961,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
 ---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
+---@field answeredWith? polytree.protocol.MessageId|nil A later prompt that entered the turn in the same step: its answers answer this prompt as well.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil|polytree.protocol.BlobRef Replaces the agent's system prompt for this turn.
@@ -2457,6 +2458,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field time polytree.protocol.Created When.
 ---@field state? polytree.protocol.PromptState Whether it waits, is being answered, or how it ended. Only old events in the log lack it.
+---@field answeredWith? polytree.protocol.MessageId|nil A later prompt that entered the turn in the same step: its answers answer this prompt as well.
 ---@field agent string The agent that was asked.
 ---@field model polytree.protocol.ModelRef The model that was asked.
 ---@field system? string|nil Replaces the agent's system prompt for this turn.

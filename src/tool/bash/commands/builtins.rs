@@ -13,7 +13,7 @@ pub(super) enum Change {
     Evaluates(Evaluated),
     /// A variable gets a value, or is taken away.
     Sets { name: String, value: Value, exported: bool },
-    /// Whatever the variable is set to is evaluated.
+    /// Every value of the variable is evaluated.
     Integer(String),
     /// The variable is an array.
     Array { name: String, associative: bool },

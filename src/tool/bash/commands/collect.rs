@@ -3,32 +3,38 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
-    analysis::{Analysis, SimpleCommand},
+    analysis::{Analysis, Change, SimpleCommand, Write},
     builtins::changes,
     expand::{Argument, arguments, single},
     names,
     numbers::Variables,
-    parser::parse,
+    parser::MAX_PARTS,
     quiet::is_stream,
-    second_opinion,
-    syntax::{Assignment, Command, Compound, Evaluated, Joined, Parsed, Part, Redirect, Scope, Script, Simple, Value, Word},
+    scripts::Scripts,
+    syntax::{Assignment, Command, Compound, Evaluated, Item, Joined, Parsed, Part, Redirect, Scope, Script, Simple, Value, Word},
     values::{Values, variable},
 };
 use crate::tool::bash::programs::{Access, Anchor, Dialect, Given, Inner, PathUse, Place, Rest, printed_names, program_name, redirection};
 
 /// How deep scripts and wrappers may be nested.
-pub(super) const DEPTH: usize = 12;
-/// No line has more commands than this.
-pub(super) const COMMANDS: usize = 2_000;
-/// After more changes of directory than this nobody knows where a line is.
-const MOVES: usize = 64;
+pub(super) const MAX_DEPTH: usize = 12;
+/// The maximum number of commands of a line; with more it is not understood.
+pub(super) const MAX_COMMANDS: usize = 2_000;
+/// After more changes of directory than this the directory counts as unknown.
+const MAX_MOVES: usize = 64;
 
 /// What was gathered so far.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     pub(super) commands: Vec<SimpleCommand>,
     pub(super) paths: Vec<PathUse>,
-    pub(super) writes: Vec<String>,
+    pub(super) writes: Vec<Write>,
+    changes: Vec<Change>,
+    pub(super) runs: Vec<usize>,
+    /// How many redirections and commands there were so far, in the order in which they run.
+    pub(super) step: usize,
+    /// Something may run at any time: a function, a trap, a command in the background.
+    is_unordered: bool,
     pub(super) possible: Vec<String>,
     pub(super) option_globs: Vec<PathUse>,
     /// Something was not understood.
@@ -40,11 +46,13 @@ pub(super) struct Collector {
     pub(super) calls: HashSet<usize>,
     pub(super) unsets: bool,
     pub(super) moves: usize,
+    /// How many words braces have added.
+    expanded: usize,
     /// What variables hold, once that is known.
     pub(super) values: Values,
-    /// The line was read before without the values, and both readers agreed about it.
-    is_second: bool,
-    /// So many commands were looked at with the values of their variables.
+    /// The scripts that were read, by their texts.
+    scripts: Scripts,
+    /// How many commands were judged with the values of their variables.
     pub(super) followed: usize,
     /// Variables that certainly have one of their values by now.
     pub(super) set: HashSet<String>,
@@ -79,9 +87,9 @@ struct Surroundings<'a> {
 }
 
 impl Collector {
-    /// One that knows what variables hold.
-    pub(super) fn with(values: Values) -> Self {
-        Self { values, is_second: true, ..Self::default() }
+    /// One for the same line that knows what variables hold.
+    pub(super) fn again(self, values: Values) -> Self {
+        Self { values, scripts: self.scripts, ..Self::default() }
     }
 
     /// What the variables hold, where that tells more about the line.
@@ -97,28 +105,26 @@ impl Collector {
     }
 
     fn script(&mut self, text: &str, dialect: Dialect, flow: &mut Flow, depth: usize) {
-        let parsed = if depth > DEPTH { None } else { parse(text).ok() };
-        let Some(mut parsed) = parsed else {
+        let script = if depth > MAX_DEPTH { None } else { self.scripts.read(text) };
+        let Some(script) = script else {
             self.is_doubtful = true;
             self.runs(text);
             return;
         };
-        let findings = std::mem::take(&mut parsed.findings);
-        parsed.findings.has_functions = findings.has_functions;
+        let (parsed, findings) = (&script.parsed, &script.parsed.findings);
         let is_strange = match dialect {
             Dialect::Bash => findings.doubtful,
             Dialect::Posix => findings.doubtful || findings.beyond_posix,
             Dialect::Other => true,
         };
-        for evaluated in findings.evaluated {
-            self.evaluate(evaluated);
+        for evaluated in &findings.evaluated {
+            self.evaluate(evaluated.clone());
         }
-        for (name, value) in findings.assigned {
-            self.set(&name, value, false);
+        for (name, value) in &findings.assigned {
+            self.set(name, value.clone(), false);
         }
-        self.walk(&parsed, &parsed.script, flow, depth);
-        let is_agreed = self.is_second && depth == 0;
-        if is_strange || self.is_full() || (!is_agreed && second_opinion::disagrees(text, &parsed, &findings.starts)) {
+        self.walk(parsed, &parsed.script, flow, depth);
+        if is_strange || self.is_full() || script.is_disputed() {
             self.is_doubtful = true;
             self.runs(text);
         }
@@ -136,19 +142,26 @@ impl Collector {
         let mut places = HashMap::new();
         for (index, mut command) in self.commands.into_iter().enumerate() {
             command.quiet |= !self.unsets && self.calls.contains(&(index + 1));
-            let at = *places.entry(command.text.clone()).or_insert(commands.len());
+            if self.is_unordered {
+                command.bounds.iter_mut().for_each(|bound| bound.until = usize::MAX);
+            }
+            let at = *places.entry((command.text.clone(), command.spelling.clone())).or_insert(commands.len());
             match commands.get_mut(at) {
                 Some(same) => {
                     same.resolvable &= command.resolvable;
                     same.quiet &= command.quiet;
-                    let more = command.bounds.into_iter().filter(|bound| !same.bounds.contains(bound)).collect::<Vec<_>>();
-                    same.bounds.extend(more);
+                    same.prints &= command.prints;
+                    if command.always.is_none() {
+                        same.always = None;
+                    }
+                    command.bounds.into_iter().for_each(|bound| bound.add_to(&mut same.bounds));
                 }
                 None => commands.push(command),
             }
         }
         let mut paths = self.paths;
-        for usage in &mut paths {
+        let mut changes = self.changes;
+        for usage in paths.iter_mut().chain(changes.iter_mut().map(|change| &mut change.path)) {
             // It holds what the line says, which only running would tell.
             if matches!(&usage.anchor, Anchor::Variable(name) if self.variables.is_set(name)) {
                 (usage.anchor, usage.path, usage.rest) = (Anchor::Unknown, String::new(), Some(Rest::Unknown(String::new())));
@@ -158,6 +171,8 @@ impl Collector {
             commands,
             paths,
             writes: self.writes,
+            changes,
+            runs: self.runs,
             possible: self.possible,
             option_globs: self.option_globs,
             behind_variables: self.behind_variables,
@@ -175,6 +190,7 @@ impl Collector {
             let apart = item.commands.len() > 1 || item.background;
             let before = flow.clone();
             let sets = |command: &Command| matches!(command, Command::Simple(simple) if simple.words.is_empty());
+            let first = self.commands.len();
             let mut names = Vec::new();
             for (index, command) in item.commands.iter().enumerate() {
                 let mut inside = before.clone();
@@ -190,7 +206,7 @@ impl Collector {
                 if apart && let Command::Simple(simple) = command {
                     // A function may have the name of any program.
                     let has_functions = !self.functions.is_empty() || parsed.findings.has_functions;
-                    names = if has_functions { Vec::new() } else { printed(simple, &inside.place) };
+                    names = if has_functions || self.expanded > MAX_PARTS { Vec::new() } else { printed(simple, &inside.place) };
                 }
                 let current = if apart { &mut inside } else { &mut *flow };
                 match command {
@@ -198,6 +214,7 @@ impl Collector {
                     Command::Compound(compound) => self.compound(parsed, compound, current, depth),
                 }
             }
+            self.order(item, first);
             if depth == 0 && item.joined == Joined::Next && !apart && item.commands.iter().all(sets) {
                 let simple = item.commands.iter().filter_map(|command| match command {
                     Command::Simple(simple) if std::ptr::eq(script, &raw const parsed.script) => Some(simple),
@@ -218,6 +235,18 @@ impl Collector {
         }
     }
 
+    /// Says what may have happened before the commands of an item, which were pushed from `first` on, run: within a loop or a
+    /// pipeline anything that is in it.
+    fn order(&mut self, item: &Item, first: usize) {
+        self.is_unordered |= item.background;
+        let is_one = matches!(item.commands.as_slice(), [Command::Simple(_)]) && self.commands.len() <= first + 1;
+        if !is_one {
+            for bound in self.commands.iter_mut().skip(first).flat_map(|command| &mut command.bounds) {
+                bound.until = self.step + 1;
+            }
+        }
+    }
+
     fn compound(&mut self, parsed: &Parsed, compound: &Compound, flow: &mut Flow, depth: usize) {
         self.words(parsed, &compound.words, flow, depth);
         let mut inside = flow.clone();
@@ -227,6 +256,7 @@ impl Collector {
         }
         self.redirects(parsed, &compound.redirects, flow, depth);
         if let Some(name) = &compound.defines {
+            self.is_unordered = true;
             if name == "command_not_found_handle" {
                 self.variables.assign("@", Value::Unknown);
             }
@@ -254,6 +284,7 @@ impl Collector {
     fn redirects(&mut self, parsed: &Parsed, redirects: &[Redirect], flow: &Flow, depth: usize) -> Option<String> {
         let mut input = None;
         for redirect in redirects {
+            self.step += 1;
             self.words(parsed, std::slice::from_ref(&redirect.target), flow, depth);
             if redirect.is_input {
                 input = None;
@@ -272,23 +303,25 @@ impl Collector {
                 self.duplicates(&target);
             }
             if writes(&redirect.operator, &target) {
-                let text = format!("{} {}", redirect.operator, target.text);
-                if !self.writes.contains(&text) {
-                    self.writes.push(text);
-                }
+                self.write(format!("{} {}", redirect.operator, target.text), &flow.place);
             }
             self.note_empty(std::slice::from_ref(&target));
             for target in self.values.targets(&target) {
-                self.touch(redirection(&redirect.operator, &target, &flow.place));
+                self.touch(redirection(&redirect.operator, &target, &flow.place), true);
             }
         }
         input
     }
 
     /// Notes paths, but for those behind which there is no file: they lead to where the output goes anyway.
-    pub(super) fn touch(&mut self, uses: impl IntoIterator<Item = PathUse>) {
-        self.paths
-            .extend(uses.into_iter().filter(|usage| !(usage.rest.is_none() && usage.access != Access::Destroy && is_stream(&usage.path))));
+    pub(super) fn touch(&mut self, uses: impl IntoIterator<Item = PathUse>, brings_content: bool) {
+        let is_file = |usage: &PathUse| !(usage.rest.is_none() && usage.access != Access::Destroy && is_stream(&usage.path));
+        for usage in uses.into_iter().filter(is_file) {
+            if usage.access.changes() {
+                self.changes.push(Change { step: self.step, path: usage.clone(), brings_content });
+            }
+            self.paths.push(usage);
+        }
     }
 
     /// The target of `>&`: bash expands one that is no number a second time.
@@ -307,7 +340,7 @@ impl Collector {
         }
         self.words(parsed, &simple.words, flow, depth);
         let input = self.redirects(parsed, &simple.redirects, flow, depth);
-        let arguments: Vec<Argument> = simple.words.iter().flat_map(arguments).collect();
+        let arguments = self.arguments(simple);
         if !arguments.is_empty() {
             let is_direct = simple.words[0].plain().is_some();
             self.command(&arguments, flow, Surroundings { input: input.as_deref(), more: false, is_direct, depth });
@@ -318,6 +351,21 @@ impl Collector {
             let text = simple.redirects.iter().map(text).collect::<Vec<_>>().join(" ");
             self.push(text.clone(), vec![text], true, None);
         }
+    }
+
+    /// The arguments that the words of a command become. Braces that make too many of them are not expanded.
+    fn arguments(&mut self, simple: &Simple) -> Vec<Argument> {
+        let mut all: Vec<Argument> = Vec::with_capacity(simple.words.len());
+        for word in &simple.words {
+            if self.expanded > MAX_PARTS {
+                self.is_doubtful = true;
+                all.push(single(word));
+                continue;
+            }
+            all.extend(arguments(word));
+        }
+        self.expanded += all.len().saturating_sub(simple.words.len());
+        all
     }
 
     fn assignment(&mut self, assignment: &Assignment, exported: bool, flow: &Flow, depth: usize) {
@@ -366,6 +414,7 @@ impl Collector {
     fn command(&mut self, arguments: &[Argument], flow: &mut Flow, surroundings: Surroundings<'_>) {
         let Some(first) = arguments.first() else { return };
         let Surroundings { input, more, is_direct, depth } = surroundings;
+        self.step += 1;
         let name = program_name(&first.text).to_owned();
         let found = self.effects(arguments, Given { input, more, place: &flow.place }, depth);
         if is_direct {
@@ -394,13 +443,14 @@ impl Collector {
                 let known = self.values.command(arguments).filter(|_| arguments.iter().all(are_set));
                 flow.place.follow(known.as_deref().unwrap_or(arguments));
                 self.moves = self.moves.saturating_add(1);
-                if self.moves > MOVES {
+                if self.moves > MAX_MOVES {
                     flow.place.lose();
                 }
             }
             "popd" if arguments.len() == 1 => flow.place.pop(),
             "popd" => flow.place.lose(),
             "unset" => self.unsets = true,
+            "trap" | "coproc" => self.is_unordered = true,
             _ => {}
         }
         let is_here = matches!(name.as_str(), "eval" | "builtin" | "command");
@@ -412,12 +462,12 @@ impl Collector {
                 Inner::Words { words, more } => {
                     self.command(&words, inside, Surroundings { input, more, is_direct: false, depth: depth + 1 });
                 }
-                Inner::Guess(words) => self.push_arguments(&words, false, false, None),
+                Inner::Guess(words) => self.push_arguments(&words, false, false, false, None),
                 Inner::Script { text, dialect } => self.script(&text, dialect, inside, depth + 1),
             }
             if name == "trap" && apart.place != before {
                 // It happens at any time from now on.
-                self.moves = MOVES;
+                self.moves = MAX_MOVES;
                 flow.place.lose();
             }
         }

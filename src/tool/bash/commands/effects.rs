@@ -1,26 +1,29 @@
 //! What is noted about each command that a script has: what it does besides running others, and the commands themselves.
 
 use super::{
-    analysis::SimpleCommand,
+    analysis::{SimpleCommand, Write},
     builtins::{Change, is_harmless_shopt},
-    collect::{COMMANDS, Collector, DEPTH, Flow},
+    collect::{Collector, Flow, MAX_COMMANDS, MAX_DEPTH},
     expand::Argument,
     names,
-    quiet::is_quiet,
+    quiet::{is_printer, is_quiet},
     syntax::Value,
     values::variable,
 };
-use crate::tool::bash::programs::{Bound, Effects, Given, Inner, effects};
+use crate::tool::bash::programs::{Bound, Effects, Given, Inner, Place, effects, program_name, spelled};
 
-/// So many commands are looked at with the values of their variables.
-const FOLLOWED: usize = 1_000;
+/// They change files and bring no new content.
+const WITHOUT_CONTENT: &[&str] = &["mkdir", "touch", "chmod", "chown", "chgrp", "rm", "rmdir", "unlink"];
+
+/// The maximum number of commands of a line that are judged with the values of their variables.
+const MAX_FOLLOWED: usize = 1_000;
 
 impl Collector {
     /// Notes all that a command does but what it runs.
     pub(super) fn effects(&mut self, arguments: &[Argument], given: Given<'_>, depth: usize) -> Effects {
         let mut found = effects(arguments, given);
         self.note_empty(&arguments[1..]);
-        if let Some(commands) = self.values.commands(arguments).filter(|commands| self.followed + commands.len() <= FOLLOWED) {
+        if let Some(commands) = self.values.commands(arguments).filter(|commands| self.followed + commands.len() <= MAX_FOLLOWED) {
             self.followed += commands.len();
             let known: Vec<Effects> = commands.iter().map(|command| effects(command, given)).collect();
             if let [only] = known.as_slice() {
@@ -32,30 +35,36 @@ impl Collector {
             found.inner.clear();
             found.is_unclear = false;
         }
-        if depth > DEPTH {
+        if depth > MAX_DEPTH {
             found.is_unclear = true;
             found.inner.clear();
         }
         let mut seen = found.inner.clone();
         seen.extend(found.also.clone().map(|words| Inner::Words { words, more: false }));
-        let is_quiet = !found.is_unclear && (is_quiet(arguments, &seen) || found.is_plain);
-        self.push_arguments(arguments, !found.is_unclear, is_quiet, found.always.take());
+        let is_quiet = !found.is_unclear && (is_quiet(arguments, &seen, &found) || found.is_plain);
+        let prints = is_printer(arguments, &found) && !given.more;
+        if found.runs_files {
+            self.runs.push(self.step);
+        }
+        self.push_arguments(arguments, given.more, !found.is_unclear, is_quiet, found.always.take());
         self.bind(found.bound.take());
+        if let Some(last) = self.commands.last_mut() {
+            last.prints |= prints;
+        }
         if let Some(also) = &found.also {
             // Where the options matter, the command without them is only there to be denied.
             let bare = effects(also, Given { place: &found.place, ..given });
-            self.push_arguments(also, !found.is_unclear, !is_quiet, bare.always.filter(|_| is_quiet));
+            self.push_arguments(also, given.more, !found.is_unclear, !is_quiet, bare.always.filter(|_| is_quiet));
             self.bind(bare.bound);
         }
-        for write in found.writes.drain(..) {
-            if !self.writes.contains(&write) {
-                self.writes.push(write);
-            }
+        for write in std::mem::take(&mut found.writes) {
+            self.write(write, &found.place);
         }
-        self.touch(std::mem::take(&mut found.paths));
+        let brings_content = arguments.first().is_none_or(|name| !WITHOUT_CONTENT.contains(&program_name(&name.text)));
+        self.touch(std::mem::take(&mut found.paths), brings_content);
         self.option_globs.append(&mut found.option_globs);
         let text = |words: &Vec<Argument>| words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-        if self.possible.len() < COMMANDS {
+        if self.possible.len() < MAX_COMMANDS {
             self.possible.extend(found.possible.iter().map(text));
         }
         found
@@ -141,29 +150,53 @@ impl Collector {
     /// Says where a grant of the command that was pushed last holds.
     pub(super) fn bind(&mut self, bound: Option<Bound>) {
         if let Some(last) = self.commands.last_mut() {
-            last.bounds.extend(bound);
+            last.bounds.extend(bound.map(|bound| Bound { step: self.step, until: self.step, ..bound }));
         }
     }
 
-    pub(super) fn push_arguments(&mut self, arguments: &[Argument], resolvable: bool, quiet: bool, always: Option<String>) {
+    /// Notes a redirection, or an option that writes.
+    pub(super) fn write(&mut self, text: String, place: &Place) {
+        let bound = Bound { step: self.step, until: self.step, ..Bound::of(place) };
+        match self.writes.iter_mut().find(|write| write.text == text) {
+            Some(write) => bound.add_to(&mut write.bounds),
+            None => self.writes.push(Write { text, bounds: vec![bound] }),
+        }
+    }
+
+    /// `more`: words are added when it runs.
+    pub(super) fn push_arguments(&mut self, arguments: &[Argument], more: bool, resolvable: bool, quiet: bool, always: Option<String>) {
         if self.is_full() {
             return;
         }
         let words: Vec<String> = arguments.iter().map(|argument| argument.text.clone()).collect();
-        self.push(words.join(" "), words, resolvable, always);
+        let (text, mut spelling) = (words.join(" "), spelled(arguments));
+        if more {
+            spelling.push_str(" …");
+        }
+        let spelling = Some(spelling).filter(|spelling| *spelling != text);
+        self.push(text, words, resolvable, always);
         if let Some(last) = self.commands.last_mut() {
-            last.quiet = quiet;
+            (last.quiet, last.spelling) = (quiet, spelling);
         }
     }
 
-    /// Whether there are so many commands that the line is not understood whatever else is in it.
+    /// Whether there are more commands than are judged: the line is then not understood.
     pub(super) fn is_full(&self) -> bool {
-        self.commands.len() >= COMMANDS
+        self.commands.len() >= MAX_COMMANDS
     }
 
     pub(super) fn push(&mut self, text: String, words: Vec<String>, resolvable: bool, always: Option<String>) {
         if !self.is_full() {
-            self.commands.push(SimpleCommand { text, words, resolvable, always, bounds: Vec::new(), quiet: false });
+            self.commands.push(SimpleCommand {
+                text,
+                words,
+                resolvable,
+                always,
+                spelling: None,
+                bounds: Vec::new(),
+                quiet: false,
+                prints: false,
+            });
         }
     }
 

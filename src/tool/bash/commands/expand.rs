@@ -3,6 +3,7 @@
 
 use super::syntax::{Part, Piece, Word};
 pub(super) use crate::tool::bash::programs::Argument;
+use crate::tool::bash::programs::quoted;
 
 impl Argument {
     /// A text that is put together from these pieces.
@@ -57,21 +58,30 @@ enum Atom {
 }
 
 impl Atom {
+    fn is_quoted_character(&self) -> bool {
+        matches!(self, Self::Character { quoted: true, .. })
+    }
+
+    fn is_quoted(&self) -> bool {
+        matches!(self, Self::Character { quoted: true, .. } | Self::Hole { quoted: true, .. })
+    }
+
     fn is(&self, expected: char) -> bool {
         matches!(self, Self::Character { character, quoted: false } if *character == expected)
     }
 }
 
 /// More words than this out of one are not spelled out.
-const LIMIT: usize = 256;
+const MAX_WORDS: usize = 64;
 
 /// The arguments that a word becomes.
 pub(super) fn arguments(word: &Word) -> Vec<Argument> {
     let atoms = atoms(word);
     let mut expanded = Vec::new();
     let mut steps = 0;
-    if !braces(&atoms, &mut expanded, &mut steps) || expanded.len() > LIMIT {
+    if !braces(&atoms, &mut expanded, &mut steps) || expanded.len() > MAX_WORDS {
         let mut whole = argument(&atoms, true);
+        whole.spelling = Some(spelling(&atoms));
         whole.holes.push(0..whole.text.len());
         whole.splits = true;
         return vec![whole];
@@ -127,14 +137,38 @@ fn argument(atoms: &[Atom], braced: bool) -> Argument {
             }
         }
     }
+    if !argument.is_literal() && atoms.iter().any(Atom::is_quoted) {
+        argument.spelling = Some(spelling(atoms));
+    }
     argument
+}
+
+/// The word with its quotes, which of several ways of writing them is always the same.
+fn spelling(atoms: &[Atom]) -> String {
+    let mut text = String::new();
+    for run in atoms.chunk_by(|one, next| one.is_quoted_character() && next.is_quoted_character()) {
+        match &run[0] {
+            Atom::Character { quoted: true, .. } => {
+                let run = run.iter().filter_map(|atom| match atom {
+                    Atom::Character { character, .. } => Some(*character),
+                    _ => None,
+                });
+                text.push_str(&quoted(&run.collect::<String>()));
+            }
+            Atom::Character { character, .. } => text.push(*character),
+            Atom::Quotes => {}
+            Atom::Hole { raw, quoted: true } => text.extend(["\"", raw.as_str(), "\""]),
+            Atom::Hole { raw, .. } => text.push_str(raw),
+        }
+    }
+    text
 }
 
 /// Appends what the first pair of braces with a comma in it expands to; `false` where that would be too much, or for
 /// a sequence such as `{a..e}`.
 fn braces(atoms: &[Atom], expanded: &mut Vec<Vec<Atom>>, steps: &mut usize) -> bool {
     *steps += 1;
-    if *steps > 4 * LIMIT || expanded.len() > LIMIT {
+    if *steps > 4 * MAX_WORDS || expanded.len() > MAX_WORDS {
         return false;
     }
     for open in 0..atoms.len() {

@@ -76,6 +76,7 @@ impl Parser<'_> {
                 return Ok(commands);
             }
             self.take();
+            self.count_slow_operator();
             if self.accept("&") {
                 self.findings.beyond_posix = true;
                 if let Some(Command::Simple(simple)) = commands.last_mut() {

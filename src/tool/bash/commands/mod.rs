@@ -16,6 +16,7 @@ mod numbers;
 mod parameter;
 mod parser;
 mod quiet;
+mod scripts;
 mod second_opinion;
 mod syntax;
 mod values;
@@ -24,8 +25,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use super::programs::{Access, Anchor, Bound, Dialect, Found, PathUse, Rest};
-pub use analysis::{Analysis, SimpleCommand};
+pub use super::programs::{Access, Anchor, Bound, Dialect, Extent, Found, PathUse, Rest};
+pub use analysis::{Analysis, Change, SimpleCommand, Write};
 
 /// Takes a command line apart.
 #[must_use]
@@ -34,7 +35,7 @@ pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
     collector.line(line, dialect);
     let values = collector.values();
     if !values.is_empty() {
-        collector = collect::Collector::with(values);
+        collector = collector.again(values);
         collector.line(line, dialect);
     }
     collector.finish(line)

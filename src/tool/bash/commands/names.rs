@@ -1,6 +1,6 @@
 //! Which variables a line may set without deciding by that what runs: a list of harmless names, everything else is not.
 
-/// Programs read these, and none of them decides what runs, what is loaded or where something is written.
+/// Programs read these, and they do not decide what runs, what is loaded or where something is written.
 const EXPORTED: &[&str] = &[
     "CARGO_INCREMENTAL",
     "CARGO_NET_OFFLINE",

@@ -1,4 +1,4 @@
-//! Which variables hold nothing but numbers, whatever happens when the line runs. What bash evaluates as arithmetic or as
+//! Which variables hold nothing but numbers in every run of the line. What bash evaluates as arithmetic or as
 //! a subscript can run commands, unless it is put together from those.
 
 use std::collections::{HashMap, HashSet};
@@ -11,15 +11,15 @@ use super::{
 /// Variables to which bash itself gives numbers.
 const DYNAMIC: [&str; 10] = ["RANDOM", "SRANDOM", "SECONDS", "LINENO", "UID", "EUID", "PPID", "BASHPID", "EPOCHSECONDS", "PIPESTATUS"];
 /// Values that are looked up one in the other to this depth.
-const ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 8;
 /// Substitutions within substitutions are looked at to this depth.
-const DEPTH: usize = 4;
+const MAX_DEPTH: usize = 4;
 
 /// What a line sets and evaluates, in any order and wherever it stands: the order of running is not always that of the text.
 #[derive(Debug, Default)]
 pub(super) struct Variables {
     assigned: HashMap<String, Vec<Value>>,
-    /// Whatever these are set to is evaluated.
+    /// Every value of these is evaluated.
     integers: HashSet<String>,
     arrays: HashSet<String>,
     associative: HashSet<String>,
@@ -79,7 +79,7 @@ impl Variables {
             return true;
         }
         let mut known = Known { variables: self, functions, numbers: HashSet::new() };
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let is_new = |name: &str| !known.numbers.contains(name);
             let more: Vec<&String> =
                 self.assigned.iter().filter(|(name, values)| is_new(name) && known.are_numbers(values)).map(|(name, _)| name).collect();
@@ -185,7 +185,7 @@ impl Known<'_> {
                 text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./: ".contains(c))
                     && tokens(text).all(|token| !matches!(token, Token::Name(name) if is_set_to_more(name)))
             }
-            Part::Hole(raw) if depth >= DEPTH => self.hole(raw, 0),
+            Part::Hole(raw) if depth >= MAX_DEPTH => self.hole(raw, 0),
             Part::Hole(raw) => {
                 let values = raw.strip_prefix('$').and_then(|name| self.variables.assigned.get(name));
                 let is_plain = |value: &Value| match value {
@@ -214,10 +214,10 @@ impl Known<'_> {
             return true;
         }
         if let Some(script) = raw.strip_prefix("$(").and_then(|raw| raw.strip_suffix(')')) {
-            return depth < DEPTH && parse(script).is_ok_and(|parsed| self.prints_numbers(&parsed.script, depth + 1));
+            return depth < MAX_DEPTH && parse(script).is_ok_and(|parsed| self.prints_numbers(&parsed.script, depth + 1));
         }
         if let Some(script) = raw.strip_prefix('`').and_then(|raw| raw.strip_suffix('`')) {
-            return depth < DEPTH
+            return depth < MAX_DEPTH
                 && !script.contains('\\')
                 && parse(script).is_ok_and(|parsed| self.prints_numbers(&parsed.script, depth + 1));
         }

@@ -10,7 +10,9 @@ pub(super) struct Fault;
 pub(super) type Reading<T> = Result<T, Fault>;
 
 /// How deep things may be nested.
-const DEPTH: usize = 40;
+const MAX_DEPTH: usize = 40;
+/// The maximum number of words, quotes and expansions of a script. One with more takes too long to judge.
+pub(super) const MAX_PARTS: usize = 4_000;
 
 /// A reader at a place in a script.
 pub(super) struct Parser<'a> {
@@ -21,6 +23,8 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// How many more characters may be taken: reading again after a wrong guess must not multiply.
     fuel: usize,
+    /// How many more words, quotes and expansions may come.
+    parts: usize,
     /// Here-documents whose bodies come after the next newline.
     pending: Vec<Pending>,
     /// A here-document outside of the current substitution still waits for its body.
@@ -67,6 +71,7 @@ impl<'a> Parser<'a> {
             base,
             depth,
             fuel: 64 * source.len() + 1_000,
+            parts: MAX_PARTS,
             pending: Vec::new(),
             has_outer_pending: false,
             bodies: Vec::new(),
@@ -101,15 +106,15 @@ impl<'a> Parser<'a> {
     }
 
     fn inside<T>(&mut self, text: &str, at: usize, read: impl FnOnce(&mut Parser<'_>) -> Reading<T>) -> Reading<T> {
-        if self.depth >= DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(Fault);
         }
         let mut inner = Parser::new(text, self.base + at, self.depth + 1);
         inner.bodies = std::mem::take(&mut self.bodies);
         inner.findings = std::mem::take(&mut self.findings);
-        inner.fuel = self.fuel;
+        (inner.fuel, inner.parts) = (self.fuel, self.parts);
         let result = read(&mut inner);
-        self.fuel = inner.fuel;
+        (self.fuel, self.parts) = (inner.fuel, inner.parts);
         self.bodies = inner.bodies;
         self.findings = inner.findings;
         result
@@ -117,13 +122,30 @@ impl<'a> Parser<'a> {
 
     /// Goes one level deeper.
     pub(super) fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Reading<T>) -> Reading<T> {
-        if self.depth >= DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(Fault);
         }
         self.depth += 1;
         let result = read(self);
         self.depth -= 1;
         result
+    }
+
+    /// Counts a word, a quote or an expansion. After too many nothing more can be read.
+    pub(super) fn count_part(&mut self) {
+        self.count_parts(1);
+    }
+
+    /// Counts an operator with which the second reader is slow where there are many.
+    pub(super) fn count_slow_operator(&mut self) {
+        self.count_parts(4);
+    }
+
+    fn count_parts(&mut self, count: usize) {
+        self.parts = self.parts.saturating_sub(count);
+        if self.parts == 0 {
+            self.fuel = 0;
+        }
     }
 
     /// The character that is `count` characters ahead; a backslash before a newline vanishes with it.

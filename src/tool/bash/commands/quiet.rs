@@ -3,7 +3,7 @@
 //! them; one that denies them holds.
 
 use super::{builtins::is_harmless_shopt, expand::Argument};
-use crate::tool::bash::programs::{Inner, is_filter};
+use crate::tool::bash::programs::{Effects, Inner};
 
 /// What they print, set and wait for concerns this shell alone.
 const BUILTINS: &[&str] = &[
@@ -48,6 +48,44 @@ const BUILTINS: &[&str] = &[
 /// They change how a command runs, not what it does.
 const WRAPPERS: &[&str] = &["builtin", "command", "env", "exec", "ionice", "nice", "nohup", "stdbuf", "timeout"];
 
+/// Without a file among their words they print what they are given, or some of it.
+const FILTERS: &[&str] = &[
+    "awk",
+    "base64",
+    "cat",
+    "column",
+    "cut",
+    "egrep",
+    "expand",
+    "fgrep",
+    "fmt",
+    "fold",
+    "gawk",
+    "grep",
+    "gsed",
+    "head",
+    "jq",
+    "mawk",
+    "md5sum",
+    "nl",
+    "od",
+    "paste",
+    "rev",
+    "sed",
+    "sha256sum",
+    "sort",
+    "tac",
+    "tail",
+    "tr",
+    "unexpand",
+    "uniq",
+    "wc",
+    "xxd",
+];
+
+/// They print text, names of files, or what time it is.
+const PRINTERS: &[&str] = &["basename", "date", "dirname", "echo", "ls", "nproc", "seq", "sleep", "uname", "whoami"];
+
 /// Options of git that change neither what a command of it does nor which settings hold.
 const GIT_FLAGS: &[&str] = &["-P", "--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs"];
 
@@ -59,8 +97,19 @@ pub(super) fn is_stream(path: &str) -> bool {
         })
 }
 
+/// Whether the command only prints: beside a command that a rule allows it needs no rule of its own.
+pub(super) fn is_printer(arguments: &[Argument], effects: &Effects) -> bool {
+    arguments.first().and_then(Argument::literal).is_some_and(|name| PRINTERS.contains(&name)) && effects.only_lists()
+}
+
+/// Whether the command is a filter: it opens no file, and its words do not depend on what only running would tell.
+fn is_filter(arguments: &[Argument], effects: &Effects) -> bool {
+    let is_known = arguments.iter().all(Argument::is_literal);
+    is_known && FILTERS.contains(&arguments[0].text.as_str()) && effects.touches_nothing()
+}
+
 /// Whether the command does nothing but what is judged elsewhere. `inner` is what it runs.
-pub(super) fn is_quiet(arguments: &[Argument], inner: &[Inner]) -> bool {
+pub(super) fn is_quiet(arguments: &[Argument], inner: &[Inner], effects: &Effects) -> bool {
     let Some(name) = arguments.first().and_then(Argument::literal) else { return false };
     let is_seen_through =
         !inner.is_empty() && inner.iter().all(|inner| matches!(inner, Inner::Words { more: false, .. } | Inner::Script { .. }));
@@ -75,7 +124,7 @@ pub(super) fn is_quiet(arguments: &[Argument], inner: &[Inner]) -> bool {
         }
         "git" => is_seen_through && has_quiet_options(arguments, inner),
         "trap" | "eval" => inner.is_empty() || is_seen_through,
-        _ if is_filter(name, &arguments[1..]) => true,
+        _ if is_filter(arguments, effects) => true,
         _ => BUILTINS.contains(&name) && inner.is_empty(),
     }
 }

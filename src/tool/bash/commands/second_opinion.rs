@@ -20,15 +20,15 @@ fn parser() -> Option<Parser> {
 /// Bytes of here-documents times expansions in them: the grammar reads what follows again at each.
 const READ_AGAIN: usize = 4_000_000;
 
-/// Whether the grammar does not understand the script, or sees a command begin where none of our reader's is.
-pub(super) fn disagrees(source: &str, parsed: &Parsed, starts: &[usize]) -> bool {
+/// Whether the grammar does not understand the script, or sees a command begin where our reader sees none.
+pub(super) fn disagrees(source: &str, parsed: &Parsed) -> bool {
     let expansions: usize = parsed.bodies.iter().map(|body| body.pieces.len()).sum();
     if !parsed.bodies.is_empty() && expansions.saturating_mul(source.len()) > READ_AGAIN {
         return true;
     }
     let tree = PARSER.with_borrow_mut(|parser| parser.as_mut()?.parse(source, None));
     let Some(tree) = tree else { return true };
-    tree.root_node().has_error() || has_unknown_command(tree.root_node(), &starts.iter().copied().collect())
+    tree.root_node().has_error() || has_unknown_command(tree.root_node(), &parsed.findings.starts.iter().copied().collect())
 }
 
 fn has_unknown_command(root: Node<'_>, starts: &HashSet<usize>) -> bool {

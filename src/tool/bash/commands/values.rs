@@ -11,9 +11,9 @@ use super::{
 use crate::tool::bash::programs::environment_variable;
 
 /// A variable or a word with more values than this counts as unknown.
-const MOST: usize = 64;
+const MAX_VALUES: usize = 64;
 /// Values that are put together from others are followed to this depth.
-const DEPTH: usize = 4;
+const MAX_DEPTH: usize = 4;
 /// These stay as they are: a path that begins with one is known.
 const PLACES: &[&str] = &["$HOME", "${HOME}", "$PWD", "${PWD}", "$(pwd)", "$(mktemp)", "$(mktemp -d)"];
 
@@ -29,7 +29,7 @@ impl Values {
     /// The values that a line gives its variables, in any order.
     pub(super) fn of(variables: &Variables) -> Self {
         let mut values = Self { has_separator: variables.is_set("IFS"), ..Self::default() };
-        for _ in 0..DEPTH {
+        for _ in 0..MAX_DEPTH {
             let open = variables.fixed().filter(|(name, _)| !values.known.contains_key(*name));
             let found: Vec<_> = open.filter_map(|(name, assigned)| Some((name.to_owned(), values.all(assigned, variables)?))).collect();
             if found.is_empty() {
@@ -56,7 +56,7 @@ impl Values {
                 },
             };
             all.extend(more.into_iter().filter(|value| !all.contains(value)).collect::<Vec<_>>());
-            if all.len() > MOST {
+            if all.len() > MAX_VALUES {
                 return None;
             }
         }
@@ -127,7 +127,7 @@ impl Values {
         }
         let choices: Vec<_> = arguments.iter().map(|argument| self.words(argument)).collect();
         let count: usize = choices.iter().flatten().map(Vec::len).sum();
-        if count == 0 || count > MOST {
+        if count == 0 || count > MAX_VALUES {
             return None;
         }
         let first = |at: usize| match choices[at].as_ref().and_then(|choices| choices.first()) {
@@ -193,6 +193,7 @@ fn of_text(text: &str) -> Argument {
 fn joined(mut before: Argument, more: &Argument) -> Argument {
     let at = before.text.len();
     before.tilde |= at == 0 && more.tilde;
+    before.spelling = None;
     before.glob = before.glob.or(more.glob.map(|glob| glob + at));
     before.holes.extend(more.holes.iter().map(|hole| hole.start + at..hole.end + at));
     before.text.push_str(&more.text);
@@ -202,12 +203,13 @@ fn joined(mut before: Argument, more: &Argument) -> Argument {
 fn with_hole(mut before: Argument, raw: &str) -> Argument {
     let at = before.text.len();
     before.text.push_str(raw);
+    before.spelling = None;
     before.holes.push(at..before.text.len());
     before
 }
 
 fn product(built: &[Argument], values: &[Argument]) -> Option<Vec<Argument>> {
-    (built.len() * values.len() <= MOST)
+    (built.len() * values.len() <= MAX_VALUES)
         .then(|| built.iter().flat_map(|before| values.iter().map(move |value| joined(before.clone(), value))).collect())
 }
 

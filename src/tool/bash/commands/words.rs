@@ -40,6 +40,7 @@ impl Parser<'_> {
         if word.pieces.is_empty() {
             return Ok(None);
         }
+        self.count_part();
         let end = self.position();
         if self.has_pending() && self.text_between(word.start, end).contains('\n') {
             self.findings.doubtful = true;
@@ -65,6 +66,7 @@ impl Parser<'_> {
             }
             Some('\'') => {
                 self.take();
+                self.count_part();
                 let text = self.raw_until('\'')?;
                 word.pieces.push(Piece::Text { text, quoted: true });
             }
@@ -74,6 +76,10 @@ impl Parser<'_> {
             }
             Some('`') => self.backtick(word, false)?,
             Some('$') => self.dollar(word, false)?,
+            Some('{') => {
+                self.count_slow_operator();
+                self.take_into(word);
+            }
             Some(_) => self.take_into(word),
             None => {}
         }
@@ -82,6 +88,7 @@ impl Parser<'_> {
 
     /// After the opening `"`, up to and with the closing one.
     fn double_quoted(&mut self, word: &mut Word) -> Reading<()> {
+        self.count_part();
         word.pieces.push(Piece::Text { text: String::new(), quoted: true });
         loop {
             match self.look(0).ok_or(Fault)? {
@@ -174,6 +181,7 @@ impl Parser<'_> {
                 return Ok(());
             }
         }
+        self.count_part();
         let raw = self.text_between(start, self.position()).to_owned();
         word.pieces.push(Piece::Hole { raw, quoted, scripts });
         Ok(())
@@ -195,12 +203,13 @@ impl Parser<'_> {
         self.take_several(2);
         self.findings.beyond_posix = true;
         let scripts = vec![self.substitution()?];
+        self.count_part();
         let raw = self.text_between(start, self.position()).to_owned();
         word.pieces.push(Piece::Hole { raw, quoted: true, scripts });
         Ok(())
     }
 
-    /// The old form of command substitution. Its text is cut out first and read by itself, as shells do.
+    /// The old form of command substitution. Its text is cut out first and read separately, as shells do.
     fn backtick(&mut self, word: &mut Word, quoted: bool) -> Reading<()> {
         let start = self.offset();
         self.take();
@@ -220,6 +229,7 @@ impl Parser<'_> {
             }
         }
         let script = self.parse_inside(&text, inner_start)?;
+        self.count_part();
         let raw = self.text_between(start, self.position()).to_owned();
         word.pieces.push(Piece::Hole { raw, quoted, scripts: vec![script] });
         Ok(())
@@ -263,14 +273,20 @@ impl Parser<'_> {
         let mut depth = 0_usize;
         loop {
             match self.look(0).ok_or(Fault)? {
-                ')' if depth > 0 => depth -= 1,
+                ')' if depth > 0 => {
+                    self.count_slow_operator();
+                    depth -= 1;
+                }
                 ')' if self.look(1) == Some(')') => {
                     self.take_several(2);
                     self.findings.evaluated.push(Evaluated::Arithmetic(expression.parts()));
                     return Ok(expression);
                 }
                 ')' => return Err(Fault),
-                '(' => depth += 1,
+                '(' => {
+                    self.count_slow_operator();
+                    depth += 1;
+                }
                 _ => {
                     self.arithmetic_piece(&mut expression)?;
                     continue;
@@ -305,6 +321,9 @@ impl Parser<'_> {
         if matches!(self.look(0), Some('\'' | '\\' | '{' | '}')) {
             self.findings.doubtful = true;
         }
+        if self.look(0).is_some_and(|c| !c.is_ascii_alphanumeric()) {
+            self.count_slow_operator();
+        }
         self.nested(|parser| parser.piece(expression))
     }
 
@@ -329,6 +348,7 @@ impl Parser<'_> {
             }
         }
         self.take();
+        self.count_part();
         let raw = self.text_between(start, self.position()).to_owned();
         word.pieces.push(Piece::Hole { raw, quoted: false, scripts });
         Ok(())

@@ -1,5 +1,5 @@
 //! What "always" grants for a command: what was shown, and nothing that does more. Commands that only look are granted with
-//! any arguments and everywhere; whatever else there is, as it stands and in its directory, and a script with its content.
+//! any arguments and everywhere; all others are granted as they stand and in their directory, and a script with its content.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -9,7 +9,7 @@ use super::{
     place::{Access, Bound, path_uses},
     shells,
     walk::Notes,
-    word::Argument,
+    word::{Argument, spelled},
 };
 use crate::permission::Pattern;
 
@@ -52,7 +52,7 @@ pub(super) struct Grant {
 }
 
 /// What "always" grants.
-pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<'_>) -> Grant {
+pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<'_>, runs_files: bool) -> Grant {
     let Some(first) = words.first() else { return Grant::default() };
     let name = program_name(&first.text);
     let is_own_file =
@@ -63,8 +63,9 @@ pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, giv
         (false, None) => None,
     };
     let reach = if program.is_some() { Reach::Shown } else { reach(name, words, identity) };
-    let bound = (reach != Reach::Looks)
-        .then(|| Bound::new(given.place, program.and_then(|program| path_uses(program, given.place, Access::Read).pop())));
+    let runs_files = runs_files || program.is_some();
+    let file = program.and_then(|program| path_uses(program, given.place, Access::Read).pop());
+    let bound = (reach != Reach::Looks).then(|| Bound::new(given.place, file, runs_files));
     let is_never = NEVER.contains(&name) || notes.is_never;
     let pattern = if is_never { None } else { pattern(words, identity, notes, given, reach) };
     Grant { pattern, bound }
@@ -76,10 +77,10 @@ fn pattern(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<
     };
     let prefix = |end: usize| {
         let words = words.get(..end).filter(|words| !words.iter().any(is_special))?;
-        Some(format!("{} *", text(words)))
+        Some(format!("{} *", spelled(words)))
     };
     // Words that are added when it runs were not shown.
-    let exact = || (!given.more).then(|| Pattern::literal(&text(words)));
+    let exact = || (!given.more).then(|| Pattern::literal(&spelled(words)));
     let is_module = words.get(1).is_some_and(|word| word.text == "-m");
     let has_option = !is_module && words[1..=identity.last()].iter().any(|word| word.text.starts_with('-'));
     let is_known = !(notes.is_exact || identity.is_short() || (has_option && !identity.knows_options()));
@@ -104,8 +105,4 @@ fn reach(name: &str, words: &[Argument], identity: &Identity) -> Reach {
     };
     let is_tests = matches!(name, "python" | "python3") && named.get(1..) == Some(&["-m", "pytest"]);
     if is_tests { Reach::Builds } else { (1..=named.len().min(3)).rev().find_map(of).unwrap_or(Reach::Shown) }
-}
-
-fn text(words: &[Argument]) -> String {
-    words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! What is known about a command, and what it was found to do.
 
 use super::{
-    place::{Bound, PathUse, Place},
+    place::{Access, Bound, PathUse, Place},
     word::Argument,
 };
 
@@ -45,7 +45,7 @@ pub(in crate::tool) enum Inner {
         /// Words are added.
         more: bool,
     },
-    /// Perhaps a command: where the options end is not certain.
+    /// Words that may be a command: where the options end is not certain.
     Guess(Vec<Argument>),
     /// A text that a shell reads.
     Script {
@@ -83,6 +83,29 @@ pub(in crate::tool) struct Effects {
     pub always: Option<String>,
     /// Where that holds; everywhere without it.
     pub bound: Option<Bound>,
+    /// The command that it runs on another machine or in a container.
+    pub elsewhere: Vec<Argument>,
+    /// It runs what its standard input says.
+    pub runs_input: bool,
+    /// It runs what files say that its words do not show.
+    pub runs_files: bool,
+}
+
+impl Effects {
+    /// Whether it is certain that it opens no file and runs nothing.
+    pub(in crate::tool) fn touches_nothing(&self) -> bool {
+        !self.is_unclear && self.inner.is_empty() && self.writes.is_empty() && self.option_globs.is_empty() && self.paths.is_empty()
+    }
+
+    /// Whether all it does with files is to see names.
+    pub(in crate::tool) fn only_lists(&self) -> bool {
+        let is_list = |usage: &PathUse| usage.access == Access::List;
+        !self.is_unclear
+            && self.inner.is_empty()
+            && self.writes.is_empty()
+            && self.option_globs.is_empty()
+            && self.paths.iter().all(is_list)
+    }
 }
 
 /// The last component of a program's path.

@@ -7,7 +7,7 @@ use super::{
     word::{Argument, Found},
 };
 
-/// Tests and options that take a word, none of which is a file that matters.
+/// Tests and options that take a word, which is not a file that matters.
 const VALUED: &[&str] = &[
     "-name",
     "-iname",
@@ -113,7 +113,7 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
     for start in &starts {
         effects.paths.extend(path_uses(start, given.place, Access::List));
     }
-    let what = Found { name: name_of_found(words), hidden: true, ignored: true };
+    let what = Found { name: name_of_found(words), hidden: true, ignored: true, ..Found::default() };
     let found = || -> Vec<Argument> { starts.iter().map(|start| start.below(what.clone())).collect() };
     let follows_links = words.iter().any(|word| matches!(word.text.as_str(), "-L" | "-follow"));
     while let Some(word) = words.get(at) {
@@ -127,7 +127,7 @@ pub(super) fn find(words: &[Argument], given: Given<'_>, effects: &mut Effects) 
                 let words = command.iter().map(|word| word.clone().with_hole_at("{}")).collect();
                 effects.inner.push(Inner::Words { words, more: false });
                 if command.iter().any(|word| word.text.contains("{}")) {
-                    // Whatever the command does with a file is done below these places.
+                    // What the command does with a file is done below these directories.
                     effects.found_in.extend(found());
                 }
                 // What a link to a directory leads to may be anywhere.
@@ -176,17 +176,32 @@ pub(super) fn printed(words: &[Argument]) -> Option<Vec<Argument>> {
     if starts.is_empty() {
         starts.push(Argument::plain("."));
     }
-    let what = Found { name: name_of_found(words), hidden: true, ignored: true };
+    let what = Found { name: name_of_found(words), hidden: true, ignored: true, ..Found::default() };
     Some(starts.iter().map(|start| start.below(what.clone())).collect())
 }
 
-/// The pattern that all that is found has in its name, if there is one for certain.
+/// The pattern that all that is found has in its name, if there is one for certain. `{a,b}` stands for two of them.
 fn name_of_found(words: &[Argument]) -> Option<String> {
-    let has_choice = words.iter().any(|word| matches!(word.text.as_str(), "-o" | "-or" | "," | "("));
-    let mut names = words
-        .windows(3)
-        .filter(|trio| matches!(trio[1].text.as_str(), "-name" | "-iname") && !matches!(trio[0].text.as_str(), "!" | "-not"));
+    let has = |signs: &[&str]| words.iter().any(|word| signs.contains(&word.text.as_str()));
+    if has(&[","]) || (has(&["!", "-not"]) && has(&["(", "-o", "-or"])) {
+        return None;
+    }
+    let choices = words.split(|word| matches!(word.text.as_str(), "-o" | "-or"));
+    let names: Vec<String> = choices.map(name_in).collect::<Option<_>>()?;
+    Some(if names.len() == 1 { names.concat() } else { format!("{{{}}}", names.join(",")) })
+}
+
+/// The same of what stands between two `-o`: a test behind an action comes too late.
+fn name_in(words: &[Argument]) -> Option<String> {
+    const ACTIONS: &[&str] = &["-exec", "-execdir", "-ok", "-okdir", "-delete", "-print", "-print0", "-ls"];
+    let tests = words.iter().take_while(|word| !ACTIONS.contains(&word.text.as_str())).count();
+    // Negated, or the value of another test.
+    let is_other = |at: usize| {
+        let before = if at > 0 { words[at - 1].text.as_str() } else { "" };
+        matches!(before, "!" | "-not") || VALUED.contains(&before) || REFERENCES.contains(&before) || before.starts_with("-newer")
+    };
+    let at = (0..tests).find(|at| matches!(words[*at].text.as_str(), "-name" | "-iname") && !is_other(*at))?;
     // Sets and braces mean other things to other programs.
-    let name = names.find_map(|trio| trio[2].literal().filter(|name| !name.contains(['[', '{', '\\'])));
-    name.map(str::to_lowercase).filter(|_| !has_choice)
+    let name = words[..tests].get(at + 1)?.literal().filter(|name| !name.contains(['[', '{', ',', '\\']) && !name.starts_with('-'))?;
+    Some(name.to_lowercase())
 }

@@ -1,4 +1,4 @@
-//! Which words of a command tell what it is: `git push` is another command than `git status`, whatever options stand
+//! Which words of a command tell what it is: `git push` is another command than `git status`, whichever options stand
 //! between the words.
 
 use super::{
@@ -145,7 +145,7 @@ impl Identity {
         is_known && !is_odd && are_known && are_options && values && is_plain && !(more && self.is_short)
     }
 
-    /// The place of an option before the last word of which nobody knows whether the next word is its value.
+    /// The place of an option before the last word of which it is not known whether the next word is its value.
     pub(super) fn unclear_option(&self) -> Option<usize> {
         self.before_last().find(|skipped| skipped.option.is_none() && !skipped.is_joined).map(|skipped| skipped.at)
     }

@@ -25,6 +25,7 @@ impl Walk<'_, '_> {
     /// It runs what the standard input says, in the language of the program.
     pub(super) fn runs_input(&mut self) {
         self.notes.is_never = true;
+        self.effects.runs_input = true;
         match self.given.input.filter(|_| !self.given.more) {
             Some(text) => self.effects.possible.extend(snippet::possible(text)),
             None => self.effects.is_unclear = true,
@@ -33,6 +34,7 @@ impl Walk<'_, '_> {
 
     /// It starts a shell, which runs what the standard input says. Which shell that is, only running would tell.
     pub(super) fn starts_shell(&mut self) {
+        self.effects.runs_input = true;
         if let Some(text) = self.given.input.filter(|_| !self.given.more) {
             self.effects.inner.push(Inner::Script { text: text.to_owned(), dialect: Dialect::Other });
         }

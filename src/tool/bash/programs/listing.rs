@@ -6,7 +6,7 @@ use super::{
     word::{Argument, Found},
 };
 
-/// What the command prints, as arguments: files, and what is below directories. Nothing where nobody knows. `before` is
+/// What the command prints, as arguments: files, and what is below directories. Nothing where that is not known. `before` is
 /// what it is given by the pipeline.
 pub(in crate::tool) fn printed_names(words: &[Argument], before: &[Argument]) -> Vec<Argument> {
     let Some(name) = words.first().and_then(Argument::literal) else { return Vec::new() };
@@ -34,7 +34,7 @@ pub(super) fn names_in(text: &str) -> Vec<Argument> {
 
 /// Everything below the current directory.
 fn here(hidden: bool, ignored: bool) -> Argument {
-    Argument::plain(".").below(Found { name: None, hidden, ignored })
+    Argument::plain(".").below(Found { hidden, ignored, ..Found::default() })
 }
 
 fn options(words: &[Argument]) -> impl Iterator<Item = &str> {
@@ -44,22 +44,6 @@ fn options(words: &[Argument]) -> impl Iterator<Item = &str> {
 /// Whether an option is one of these letters, or several of them.
 fn is_cluster(option: &str, letters: &str) -> bool {
     option.strip_prefix('-').is_some_and(|cluster| !cluster.is_empty() && cluster.chars().all(|letter| letters.contains(letter)))
-}
-
-/// Whether the command only prints what is in its standard input, or some of it: no file is among its words.
-pub(in crate::tool) fn is_filter(name: &str, words: &[Argument]) -> bool {
-    let is_option = |word: &&Argument| word.text.starts_with('-');
-    let has_only = |letters: &str| words.iter().filter(is_option).all(|word| is_cluster(&word.text, letters));
-    match name {
-        "cat" | "head" | "tail" | "sort" | "uniq" => keeps_lines(name, words),
-        "wc" => words.iter().all(|word| word.is_literal() && is_cluster(&word.text, "clLmw")),
-        "grep" | "egrep" | "fgrep" => {
-            words.iter().all(Argument::is_literal)
-                && words.iter().filter(|word| !is_option(word)).count() == 1
-                && has_only("aEFGhiPsUvwxynoc")
-        }
-        _ => false,
-    }
 }
 
 /// Whether the filter prints whole lines of its input as they are.
@@ -201,7 +185,7 @@ fn grep(words: &[Argument], before: &[Argument]) -> Option<Vec<Argument>> {
     Some(names)
 }
 
-/// Names in the current directory: those of another one are looked for here too, by whoever takes them.
+/// Names in the current directory: those of another one are looked for here too, by the program that takes them.
 fn list(words: &[Argument]) -> Option<Vec<Argument>> {
     if options(words).any(|option| option.starts_with("--") || option.contains(['l', 'R', 'm', 'Q', 'b', 's', 'i', 'x', 'C', 'F', 'p'])) {
         return None;
@@ -270,7 +254,11 @@ mod tests {
         for (line, expected) in [
             ("find . -name *.txt", "./{}:*.txt:hidden+ignored"),
             ("find a b -type f", "a/{}::hidden+ignored b/{}::hidden+ignored"),
-            ("find . -name x -o -name y", "./{}::hidden+ignored"),
+            ("find . -name x -o -name y", "./{}:{x,y}:hidden+ignored"),
+            ("find . ( -name x -o -iname Y* ) -type f", "./{}:{x,y*}:hidden+ignored"),
+            ("find . -name x -o -type f", "./{}::hidden+ignored"),
+            ("find . ! ( -name x -o -name y )", "./{}::hidden+ignored"),
+            ("find . -print -name x", "./{}::hidden+ignored"),
             ("find . ! -name x", "./{}::hidden+ignored"),
             ("find -L . -name x", ""),
             ("find . -printf /etc/%f", ""),

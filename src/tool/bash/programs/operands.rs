@@ -36,6 +36,7 @@ impl Walk<'_, '_> {
         }
         if let Some((at, _)) = rest.first().filter(|_| self.program.is(Trait::Remote)) {
             self.remote(&self.words[*at..]);
+            self.effects.elsewhere = self.words[*at..].to_vec();
         }
         let last = if rest.len() > 1 && !self.has_into { self.program.last } else { None };
         let before = self.effects.paths.len();
@@ -115,10 +116,13 @@ impl Walk<'_, '_> {
         if count <= fixed && self.program.rest == Some(Kind::Tracked) {
             self.word(Kind::Tracked, &Argument::plain("."), self.words.len());
         } else if count <= fixed && matches!(self.program.rest, Some(Kind::Tree | Kind::Deep)) && !self.has(Mode::Names) {
-            let access = self.reading(self.program.rest.unwrap_or(Kind::Tree));
-            self.effects.paths.push(here(&self.place, access));
-        } else if count <= fixed && self.has(Mode::Recursive) && self.program.rest == Some(Kind::Read) && self.program.last.is_none() {
-            self.effects.paths.push(here(&self.place, Access::Deep { hidden: true }));
+            self.read(&Argument::plain("."), self.program.rest.unwrap_or(Kind::Tree));
+        } else if count <= fixed
+            && (self.has(Mode::Recursive) || self.has(Mode::Follows))
+            && self.program.rest == Some(Kind::Read)
+            && self.program.last.is_none()
+        {
+            self.read(&Argument::plain("."), Kind::Read);
         }
         self.look_for_input(count);
     }

@@ -8,6 +8,7 @@ use super::{
     input::is_input,
     languages,
     place::{Access, PathUse, Rest, here, path_uses, unknown},
+    shells,
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
     walk::{Notes, Walk},
@@ -34,6 +35,7 @@ pub(super) fn apply(name: &str, words: &[Argument], identity: &Identity, given: 
         skips_first: false,
         has_into: false,
         has_code: false,
+        includes: Vec::new(),
         config: None,
     };
     // The options before the name of a command, such as `git -C x status`.
@@ -42,6 +44,14 @@ pub(super) fn apply(name: &str, words: &[Argument], identity: &Identity, given: 
     }
     walk.run(at);
     walk.notes
+}
+
+/// Whether the program runs what files say, as a build does; one that is not known may.
+pub(super) fn runs_files(name: &str) -> bool {
+    /// They run only what stands in their words, or nothing.
+    const OTHERS: &[&str] = &["sed", "gsed", "awk", "gawk", "mawk", "nawk", "bc", "dc", "fd", "fdfind", "fzf", "sk", "rustfmt", "gofmt"];
+    let is_known = matches!(name, "find" | "gfind" | "eval" | "trap") || shells::shell(name).is_some();
+    !is_known && !OTHERS.contains(&name) && table::find(name).is_none_or(|program| program.is_runner || program.is(Trait::Unseen))
 }
 
 /// The line that fits best: `docker compose up`, `docker compose`, `docker`; and where the rest of the words begins.
@@ -72,7 +82,9 @@ impl Walk<'_, '_> {
             self.effects.paths.push(here(&self.place, Access::List));
         }
         self.effects.is_plain |= self.program.is(Trait::Plain);
+        let operands: Vec<usize> = self.operands.iter().map(|(at, _)| *at).collect();
         self.use_operands();
+        self.show_history(&operands);
     }
 
     fn is_git(&self) -> bool {
@@ -245,7 +257,7 @@ impl Walk<'_, '_> {
         match option.kind {
             Kind::Mode(mode) => {
                 self.modes.push(mode);
-                // The old text is kept under a name that is made of this one, perhaps in another directory.
+                // The old text is kept under a name that is made of this one, which may be in another directory.
                 self.effects.is_unclear |= mode == Mode::Edit && (value.text.contains(['/', '*']) || !value.is_literal());
             }
             Kind::Rest => {
@@ -276,12 +288,10 @@ impl Walk<'_, '_> {
         match kind {
             Kind::Text | Kind::Words(_) | Kind::Mark | Kind::Mode(_) | Kind::Rest | Kind::Module => {}
             Kind::Read | Kind::Deep if self.has(Mode::Destroys) => self.file(word, Access::Destroy),
-            Kind::Read | Kind::Deep | Kind::Tree => {
-                let access = self.reading(kind);
-                self.file(word, access);
-            }
+            Kind::Read | Kind::Deep | Kind::Tree => self.read(word, kind),
+            Kind::Include => self.includes.push(word.clone()),
             Kind::Tracked => {
-                let what = Found { name: None, hidden: true, ignored: self.has(Mode::Hidden) };
+                let what = Found { hidden: true, ignored: self.has(Mode::Hidden), ..Found::default() };
                 self.file(&word.below(what), Access::Read);
             }
             // A symbolic link means a place relative to itself.
@@ -369,7 +379,7 @@ impl Walk<'_, '_> {
             _ if self.has(Mode::Names) => Access::List,
             Kind::Deep => Access::Deep { hidden: true },
             Kind::Tree => Access::Deep { hidden: self.has(Mode::Hidden) },
-            _ if self.has(Mode::Recursive) => Access::Deep { hidden: true },
+            _ if self.has(Mode::Recursive) || self.has(Mode::Follows) => Access::Deep { hidden: true },
             _ => Access::Read,
         }
     }

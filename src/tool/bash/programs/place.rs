@@ -28,7 +28,7 @@ impl PathUse {
 /// What of a path is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rest {
-    /// A file name pattern of bash, perhaps over several directories.
+    /// A file name pattern of bash, which may span several directories.
     Pattern(String),
     /// Begins like this.
     Unknown(String),
@@ -60,11 +60,33 @@ pub struct Bound {
     pub directory: PathUse,
     /// The file that it runs; the grant holds as long as that stays the same.
     pub program: Option<PathUse>,
+    /// It runs what files in the directory say.
+    pub runs_files: bool,
+    /// The step of the line in which it runs.
+    pub step: usize,
+    /// Steps before this one may have happened by then.
+    pub until: usize,
 }
 
 impl Bound {
-    pub(super) fn new(place: &Place, program: Option<PathUse>) -> Self {
-        Self { directory: here(place, Access::List), program }
+    /// The directory alone.
+    pub(in crate::tool) fn of(place: &Place) -> Self {
+        Self::new(place, None, false)
+    }
+
+    /// Adds it to those of the same command: of two in one place only the times differ.
+    pub(in crate::tool) fn add_to(self, bounds: &mut Vec<Self>) {
+        let is_same =
+            |known: &&mut Self| known.directory == self.directory && known.program == self.program && known.runs_files == self.runs_files;
+        match bounds.iter_mut().find(is_same) {
+            // The second time, what the command did the first time has happened too.
+            Some(known) => (known.step, known.until) = (usize::MAX, known.until.max(self.until)),
+            None => bounds.push(self),
+        }
+    }
+
+    pub(super) fn new(place: &Place, program: Option<PathUse>, runs_files: bool) -> Self {
+        Self { directory: here(place, Access::List), program, runs_files, step: 0, until: 0 }
     }
 }
 
@@ -84,7 +106,7 @@ pub enum Access {
     Write,
     /// Something may be lost.
     Destroy,
-    /// Perhaps no path at all; if it is one, it may be read or written.
+    /// A word that may be a path, which then may be read or written.
     Unsure,
 }
 
@@ -115,7 +137,7 @@ impl Default for Place {
 }
 
 impl Place {
-    /// Nobody knows where we are now.
+    /// The directory is not known any more.
     pub(in crate::tool) fn lose(&mut self) {
         self.anchor = Anchor::Unknown;
     }
@@ -198,7 +220,7 @@ impl Place {
 pub(in crate::tool) fn path_uses(argument: &Argument, place: &Place, access: Access) -> Vec<PathUse> {
     let whole = argument.holes.first().filter(|hole| **hole == (0..argument.text.len()));
     if whole.is_some() && argument.text.starts_with(['<', '>']) {
-        // `<(x)` is a pipe from a command, which is judged by itself.
+        // `<(x)` is a pipe from a command, which is judged separately.
         return Vec::new();
     }
     let found = argument.holes.first().filter(|hole| hole.start == 0 && argument.text[(*hole).clone()] == place.mark);

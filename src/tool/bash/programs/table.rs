@@ -31,7 +31,7 @@ pub(super) enum Kind {
     /// Is made or changed, by a program whose job that is.
     Target,
     Destroy,
-    /// Perhaps a file, and it may be read or written.
+    /// A word that may be a file, which then may be read or written.
     Unsure,
     /// The directory in which everything else happens.
     Enter,
@@ -47,6 +47,8 @@ pub(super) enum Kind {
     Listing,
     /// Text, or without `=` a file.
     Cookie,
+    /// Of what is below a directory only files with such names are read.
+    Include,
     /// `1,2:file`.
     Lines,
     /// A file of settings that is read, or changed.
@@ -111,6 +113,11 @@ pub(super) enum Mode {
     Runs,
     /// A link that is relative to itself.
     Symbolic,
+    /// They are read with everything below them, also behind links.
+    Follows,
+    /// Changes are shown with the lines that changed; or without.
+    Patch,
+    Summary,
 }
 
 /// What is special about a program.
@@ -154,6 +161,9 @@ pub(super) enum Trait {
     Lists,
     /// Without a path all that git tracks here is read.
     Tracked,
+    /// Shows the content of what git has stored, unless it is told to show a summary; only with [`Mode::Patch`].
+    Shows,
+    MayShow,
     /// Runs what the worktree holds: a word that is not known makes that no worse.
     Builds,
     /// Read by code of its own.
@@ -184,6 +194,8 @@ pub(super) struct Program {
     pub rest: Option<Kind>,
     pub last: Option<Kind>,
     pub traits: Vec<Trait>,
+    /// It stands in the table of those that run what they find.
+    pub is_runner: bool,
     options: HashMap<&'static str, Opt>,
 }
 
@@ -266,18 +278,18 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static Program)> {
 
 static TABLE: LazyLock<HashMap<&'static str, Program>> = LazyLock::new(|| {
     let mut table = HashMap::new();
-    for text in [
-        include_str!("tables/files.txt"),
-        include_str!("tables/wrappers.txt"),
-        include_str!("tables/runners.txt"),
-        include_str!("tables/git.txt"),
+    for (text, is_runner) in [
+        (include_str!("tables/files.txt"), false),
+        (include_str!("tables/wrappers.txt"), false),
+        (include_str!("tables/runners.txt"), true),
+        (include_str!("tables/git.txt"), false),
     ] {
-        read_table(text, &mut table);
+        read_table(text, is_runner, &mut table);
     }
     table
 });
 
-fn read_table(text: &'static str, table: &mut HashMap<&'static str, Program>) {
+fn read_table(text: &'static str, is_runner: bool, table: &mut HashMap<&'static str, Program>) {
     let mut shared: HashMap<&str, Vec<&'static str>> = HashMap::new();
     for [names, operands, options] in rows(text) {
         let options: Vec<&'static str> = options
@@ -289,7 +301,7 @@ fn read_table(text: &'static str, table: &mut HashMap<&'static str, Program>) {
             continue;
         }
         for name in names {
-            table.insert(name, program(&operands, &options));
+            table.insert(name, Program { is_runner, ..program(&operands, &options) });
         }
     }
 }
@@ -370,6 +382,8 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "lists" => Trait::Lists,
         "tracks" => Trait::Tracked,
         "builds" => Trait::Builds,
+        "shows" => Trait::Shows,
+        "may-show" => Trait::MayShow,
         _ => Trait::Special(word.strip_prefix('%')?),
     })
 }
@@ -426,6 +440,10 @@ fn kind(word: &str) -> Kind {
         "here" => Kind::Mode(Mode::Here),
         "runs" => Kind::Mode(Mode::Runs),
         "symbolic" => Kind::Mode(Mode::Symbolic),
+        "follows" => Kind::Mode(Mode::Follows),
+        "patch" => Kind::Mode(Mode::Patch),
+        "summary" => Kind::Mode(Mode::Summary),
+        "include" => Kind::Include,
         "unsure" => Kind::Unsure,
         _ => Kind::Text,
     }

@@ -71,8 +71,8 @@ const COMMANDS: &[&str] = &[
     "crontab",
 ];
 
-/// Of a command that may be run so many words are looked at.
-const LENGTH: usize = 64;
+/// How many words of a command that may be run are judged.
+const MAX_WORDS: usize = 64;
 
 pub(super) fn apply(words: &[Argument], given: Given<'_>, effects: &mut Effects) {
     for (at, word) in words.iter().enumerate().skip(1) {
@@ -82,7 +82,7 @@ pub(super) fn apply(words: &[Argument], given: Given<'_>, effects: &mut Effects)
             effects.is_unclear = true;
         }
         if at < 24 && !text.starts_with('-') {
-            effects.possible.push(words[at..].iter().take(LENGTH).cloned().collect());
+            effects.possible.push(words[at..].iter().take(MAX_WORDS).cloned().collect());
             if text.contains(' ') {
                 effects.possible.push(text.split_whitespace().map(Argument::plain).collect());
             }

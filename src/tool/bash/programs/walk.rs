@@ -4,8 +4,8 @@ use super::{
     effects::{Effects, Given},
     inner::guesses,
     place::{Access, Place, path_uses},
-    table::{Mode, Program},
-    word::Argument,
+    table::{Kind, Mode, Program},
+    word::{Argument, Found},
 };
 
 /// What was noticed that decides what "always" grants.
@@ -33,6 +33,8 @@ pub(super) struct Walk<'a, 'b> {
     pub skips_first: bool,
     pub has_into: bool,
     pub has_code: bool,
+    /// What `--include` names.
+    pub includes: Vec<Argument>,
     /// The file of settings that an option names.
     pub config: Option<Argument>,
 }
@@ -55,6 +57,41 @@ impl Walk<'_, '_> {
     pub(super) fn file(&mut self, word: &Argument, access: Access) {
         if word.text != "-" && !word.text.is_empty() {
             self.effects.paths.extend(path_uses(word, &self.place, access));
+        }
+    }
+
+    /// A file or a directory that is read, in the latter what is below it as far as options say.
+    pub(super) fn read(&mut self, word: &Argument, kind: Kind) {
+        let access = self.reading(kind);
+        if word.text == "-" || word.text.is_empty() {
+            return;
+        }
+        let name = if matches!(access, Access::Deep { .. }) { self.included() } else { None };
+        if self.has(Mode::Follows) && access != Access::List {
+            let what = Found { name: name.clone(), hidden: true, ignored: true, follows: true, tracked: None };
+            self.effects.paths.extend(path_uses(&word.below(what), &self.place, Access::Read));
+        }
+        match name {
+            Some(name) => {
+                let what = Found { name: Some(name), hidden: true, ignored: true, ..Found::default() };
+                self.effects.paths.extend(path_uses(&word.below(what), &self.place, Access::Read));
+            }
+            None => self.file(word, access),
+        }
+    }
+
+    /// A pattern for the names of all files that are read below directories; `{a,b}` stands for two of them.
+    fn included(&self) -> Option<String> {
+        let is_known = |word: &&Argument| {
+            let is_whole = word.holes.is_empty() && !word.tilde && !word.text.is_empty();
+            is_whole && !word.text.contains(['[', '{', ',', '\\', '/']) && !word.text.starts_with(['!', '^'])
+        };
+        let names: Vec<String> = self.includes.iter().filter(is_known).map(|word| word.text.to_lowercase()).collect();
+        match names.as_slice() {
+            [] => None,
+            _ if names.len() < self.includes.len() => None,
+            [name] => Some(name.clone()),
+            names => Some(format!("{{{}}}", names.join(","))),
         }
     }
 

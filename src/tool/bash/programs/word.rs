@@ -1,6 +1,6 @@
 //! A word of a command as far as it is known before the command runs.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// One argument of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +17,10 @@ pub(in crate::tool) struct Argument {
     pub tilde: bool,
     /// Came out of braces.
     pub braced: bool,
-    /// Ends in a hole that stands for whatever was found below a directory.
+    /// Ends in a hole that stands for what was found below a directory.
     pub found: Option<Found>,
+    /// How it is written where it is not literal and some of it is quoted.
+    pub spelling: Option<String>,
 }
 
 /// What of a directory was found, by `find` and the like.
@@ -30,6 +32,19 @@ pub struct Found {
     pub hidden: bool,
     /// Also what git ignores.
     pub ignored: bool,
+    /// Links to directories are followed.
+    pub follows: bool,
+    /// What git has stored, and not what is there now.
+    pub tracked: Option<Extent>,
+}
+
+/// How much of what git has stored is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of the repository.
+    All,
+    /// What is below the path; all if nothing of that name is there, since it is a revision then.
+    Below,
 }
 
 /// Expansions whose value never begins with `-` and is never more than one word.
@@ -41,6 +56,29 @@ const TAME: &[&str] = &[
 /// Whether the value of the expansion is one word without surprises.
 pub(super) fn is_tame(raw: &str) -> bool {
     TAME.contains(&raw) || (raw.starts_with("$((") && raw.ends_with("))"))
+}
+
+/// The words of a command as they would be written.
+pub(in crate::tool) fn spelled(words: &[Argument]) -> String {
+    words.iter().map(Argument::spelled).collect::<Vec<_>>().join(" ")
+}
+
+fn is_plain_character(character: char) -> bool {
+    character.is_alphanumeric() || "_-./,:@%+^".contains(character)
+}
+
+/// Whether bash takes the text for one word that means just this.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |(at, character)| is_plain_character(character) || (at > 0 && "=~#!".contains(character));
+    matches!(text, "{}" | "[" | "]" | "!" | "=" | "==") || (!text.is_empty() && text.chars().enumerate().all(is_plain))
+}
+
+/// The text in single quotes, if it needs any inside of a word.
+pub(in crate::tool) fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(is_plain_character) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 impl Argument {
@@ -57,6 +95,28 @@ impl Argument {
     /// The text, if it is exactly what the command will get.
     pub(in crate::tool) fn literal(&self) -> Option<&str> {
         self.is_literal().then_some(self.text.as_str())
+    }
+
+    /// The word with as few quotes as it needs: two words that differ are spelled differently.
+    pub(in crate::tool) fn spelled(&self) -> Cow<'_, str> {
+        if let Some(spelling) = &self.spelling {
+            return Cow::Borrowed(spelling);
+        }
+        if self.is_literal() {
+            return if is_plain(&self.text) { Cow::Borrowed(&self.text) } else { Cow::Owned(quoted(&self.text)) };
+        }
+        let (mut text, mut at) = (String::new(), 0);
+        let known = |part: &str, text: &mut String| {
+            let is_pattern = part.chars().all(|c| is_plain_character(c) || "*?[]{}~=#!".contains(c));
+            text.push_str(&if is_pattern { Cow::Borrowed(part) } else { Cow::Owned(quoted(part)) });
+        };
+        for hole in self.holes.iter().filter(|hole| hole.end <= self.text.len()) {
+            known(&self.text[at.min(hole.start)..hole.start], &mut text);
+            text.push_str(&self.text[hole.clone()]);
+            at = hole.end;
+        }
+        known(&self.text[at..], &mut text);
+        Cow::Owned(text)
     }
 
     /// Makes every occurrence of `mark` unknown: something else is put there when it runs.
@@ -77,6 +137,7 @@ impl Argument {
         file.text.push_str("{}");
         file.holes.push(at..file.text.len());
         file.found = Some(found);
+        file.spelling = None;
         file
     }
 
@@ -91,6 +152,7 @@ impl Argument {
             tilde: from == 0 && self.tilde,
             braced: self.braced,
             found: self.found.clone(),
+            spelling: None,
         }
     }
 

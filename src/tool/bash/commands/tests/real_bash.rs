@@ -165,7 +165,7 @@ async fn what_was_understood_does_what_it_was_understood_to_do() {
             assert!(analysis.commands.iter().any(|command| name_of(command) == name), "{name} ran and is not in {analysis:#?}\n{line}");
         }
         for made in entries().difference(&before) {
-            assert!(analysis.writes.iter().any(|write| write.ends_with(&format!(" {made}"))), "{made} was made:\n{line}");
+            assert!(analysis.writes.iter().any(|write| write.text.ends_with(&format!(" {made}"))), "{made} was made:\n{line}");
             std::fs::remove_file(work.join(made)).unwrap();
         }
     }

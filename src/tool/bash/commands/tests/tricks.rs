@@ -225,7 +225,8 @@ fn always_grants_what_identifies_the_command() {
         ("git status -s", &["git status *"][..]),
         ("git", &["git"]),
         ("npm run build -- -w", &["npm run build -- -w"]),
-        ("ls && cargo test a", &["ls *", "cargo test *"]),
+        ("ls && cargo test a", &["cargo test *"]),
+        ("cat a && cargo test a", &["cat *", "cargo test *"]),
         ("git -C sub status", &["git status *"]),
         ("set -e; cd sub && git status", &["git status *"]),
         ("sudo rm x", &["sudo rm x", "rm x"]),
@@ -237,4 +238,48 @@ fn always_grants_what_identifies_the_command() {
         let patterns: Vec<String> = analysis.always().into_iter().map(|(pattern, _)| pattern).collect();
         assert_eq!(patterns, expected, "{line}");
     }
+}
+
+#[test]
+fn more_words_than_a_person_would_read_are_asked_about() {
+    let many = |piece: &str, count: usize| piece.repeat(count);
+    for (line, is_understood) in [
+        (format!("echo{}", many(" a", 3_000)), true),
+        (format!("echo{}", many(" a", 5_000)), false),
+        (format!("{}zap", many("ls; ", 5_000)), false),
+        (many("echo \"$a\" 'b'; ", 1_500), false),
+        (format!("bash -c '{}zap'", many("a=1; ", 5_000)), false),
+        (format!("ls{}", many(" | cat", 1_500)), false),
+        (format!("echo $((1{}))", many(" + 1", 1_500)), false),
+        (many("echo {a,b}{c,d}{e,f}{g,h}{i,j}{k,l}; ", 100), false),
+        (format!("cat <<'E'\n{}\nE", many("a $b `c`\n", 3_000)), true),
+    ] {
+        let analysis = analyse(&line, Dialect::Bash);
+        let (begin, end) = (&line[..20], &line[line.len() - 20..]);
+        assert_eq!(!analysis.needs_a_person(), is_understood, "{begin} … {end}");
+        assert!(is_understood || analysis.always().is_empty(), "{begin} … {end}");
+    }
+}
+
+#[test]
+fn a_command_that_only_prints_needs_no_rule_beside_another() {
+    let rules = |line: &str| {
+        let analysis = analyse(line, Dialect::Bash);
+        (analysis.patterns(), analysis.quiet())
+    };
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    for (line, asked, quiet) in [
+        ("ls", &["ls"][..], &[][..]),
+        ("ls; echo a", &["ls", "echo a"], &[]),
+        ("ls | wc -l", &["ls"], &["wc -l"]),
+        ("make; ls; echo $?", &["make"], &["ls", "echo $?"]),
+        ("make; ls | xargs -n 1 echo", &["make", "echo"], &["ls", "xargs -n 1 echo"]),
+        ("make; /tmp/ls", &["make", "/tmp/ls"], &[]),
+        ("make; date -s 1", &["make", "date -s 1"], &[]),
+        ("make; $x", &["make", "$x"], &[]),
+    ] {
+        assert_eq!(rules(line), (texts(asked), texts(quiet)), "{line}");
+    }
+    let deny = all_but("ls");
+    assert_eq!(judge(&deny, "make; ls"), Action::Deny);
 }

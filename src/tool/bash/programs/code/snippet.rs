@@ -1,4 +1,4 @@
-//! What code among the arguments of an interpreter may run, as far as its words tell. Nobody can judge code completely;
+//! What code among the arguments of an interpreter may run, as far as its words tell. Code cannot be judged completely;
 //! but where a rule denies a program that the code names, a person decides.
 
 use super::super::word::Argument;

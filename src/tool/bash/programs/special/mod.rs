@@ -151,7 +151,7 @@ fn replacement(options: &[Argument]) -> Option<String> {
     })
 }
 
-/// A shell's text that begins at this word, perhaps behind an option.
+/// A shell's text that begins at this word or behind an option there.
 fn script_behind(walk: &mut Walk<'_, '_>, from: usize, options: &[&str]) {
     let skip = walk.words.get(from).is_some_and(|word| options.contains(&word.text.as_str()));
     let words = walk.words.get(from + usize::from(skip)..).unwrap_or_default();

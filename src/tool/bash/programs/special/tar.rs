@@ -4,7 +4,7 @@ use super::super::{
     inner::shell_text,
     place::{Access, Place, here, path_uses},
     walk::Walk,
-    word::Argument,
+    word::{Argument, Found},
 };
 
 /// Long options that take a word which says nothing about files or programs.
@@ -47,6 +47,7 @@ struct Tar {
     archive: Option<Argument>,
     members: Vec<(Argument, Place)>,
     removes: bool,
+    follows: bool,
     to_output: bool,
 }
 
@@ -57,7 +58,7 @@ pub(super) fn tar(walk: &mut Walk<'_, '_>) {
     }
     let globs = words.iter().filter(|word| word.may_match_option()).flat_map(|word| path_uses(word, &walk.place, Access::List));
     walk.effects.option_globs.extend(globs);
-    let mut tar = Tar { mode: ' ', archive: None, members: Vec::new(), removes: false, to_output: false };
+    let mut tar = Tar { mode: ' ', archive: None, members: Vec::new(), removes: false, follows: false, to_output: false };
     words.reverse();
     let mut ended = false;
     while let Some(word) = words.pop() {
@@ -104,6 +105,7 @@ fn letters(walk: &mut Walk<'_, '_>, tar: &mut Tar, word: &Argument, words: &mut 
         match letter {
             'c' | 'x' | 't' | 'r' | 'u' | 'd' | 'A' => tar.mode = letter,
             'O' => tar.to_output = true,
+            'h' => tar.follows = true,
             _ => {}
         }
     }
@@ -140,6 +142,7 @@ fn long(walk: &mut Walk<'_, '_>, tar: &mut Tar, word: &Argument, words: &mut Vec
         "--append" | "--update" | "--concatenate" | "--catenate" => tar.mode = 'r',
         "--to-stdout" => tar.to_output = true,
         "--remove-files" => tar.removes = true,
+        _ if name.len() > 4 && "--dereference".starts_with(name) => tar.follows = true,
         _ => long_valued(walk, tar, word, equals, words, begins(&["--checkpoint-action"]), begins(RUN)),
     }
 }
@@ -202,6 +205,10 @@ fn finish(walk: &mut Walk<'_, '_>, tar: Tar) {
         let access = if tar.removes { Access::Destroy } else { Access::Deep { hidden: true } };
         for (member, place) in &tar.members {
             walk.effects.paths.extend(path_uses(member, place, access));
+            if tar.follows {
+                let what = Found { hidden: true, ignored: true, follows: true, ..Found::default() };
+                walk.effects.paths.extend(path_uses(&member.below(what), place, Access::Read));
+            }
         }
     } else if tar.mode == 'x' && !tar.to_output {
         walk.effects.paths.push(here(&walk.place, Access::Write));

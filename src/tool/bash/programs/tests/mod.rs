@@ -4,6 +4,8 @@ mod lines;
 mod plan;
 mod properties;
 #[cfg(unix)]
+mod stored;
+#[cfg(unix)]
 mod witness;
 
 use std::{
@@ -98,6 +100,12 @@ impl Place {
             std::os::unix::fs::symlink(".env", top.path().join("work/innocent")).unwrap();
         }
         Self { top }
+    }
+
+    fn remove_secrets(&self) {
+        for file in [".env", "innocent", "link"] {
+            let _ = std::fs::remove_file(self.top.path().join("work").join(file));
+        }
     }
 
     fn path(&self, name: &str) -> AbsPath {

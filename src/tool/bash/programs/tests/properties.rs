@@ -6,7 +6,7 @@ use polytree_protocol::permission::{Action, Rule};
 use crate::{
     permission::rules::{Origin, Rules, stricter},
     tool::bash::{
-        commands::{Access, Dialect, analyse},
+        commands::{Access, Dialect, SimpleCommand, analyse},
         programs::table::{self, Kind, Takes, Trait},
     },
 };
@@ -138,4 +138,112 @@ fn no_wrapper_hides_what_it_runs() {
         wrong.extend((commands(&line) == Action::Allow).then_some(line));
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Words, each of which means something else to bash than all others.
+const WORDS: &[&str] = &[
+    "a",
+    "b",
+    "'a b'",
+    "''",
+    "\\'",
+    "'\"'",
+    "a\\'b",
+    "'a'\\''b c'",
+    "$x",
+    "\"$x\"",
+    "'$x'",
+    "\"$x y\"",
+    "\"$x\"' y z'",
+    "a*",
+    "'a*'",
+    "a'*'*",
+    "'a'**",
+    "'a *'",
+    "~/a",
+    "'~/a'",
+    "{}",
+    "'{a,b}'",
+    "'{a,b c}'",
+    "$(ls 'a b')",
+    "\"$(ls 'a b')\"",
+    "'$(ls a b)'",
+    "\\\\",
+    "'…'",
+    "...",
+    "'a\nb'",
+    "'#'",
+    "'[in /x] a'",
+    "-a",
+    "--a='b c'",
+    "'--a=b' c",
+    "é",
+    "' '",
+    "'\t'",
+];
+
+/// The command of a line that is called `zap`.
+fn zap(line: &str) -> SimpleCommand {
+    analyse(line, Dialect::Bash).commands.into_iter().find(|command| command.words[0] == "zap").unwrap()
+}
+
+#[test]
+fn commands_with_other_words_are_other_commands_for_a_grant() {
+    let mut seen = std::collections::HashMap::new();
+    let pairs = WORDS.iter().flat_map(|one| WORDS.iter().map(move |other| format!("{one} {other}")));
+    for words in WORDS.iter().map(|word| (*word).to_owned()).chain(pairs).chain([String::new()]) {
+        // `'--a=b' c` is two words.
+        let line = format!("zap {words}").trim_end_matches(' ').to_owned();
+        if let Some(before) = seen.insert(zap(&line).identity().to_owned(), line.clone()) {
+            assert_eq!(before.replace("'--a=b' c", ""), line.replace("'--a=b' c", ""), "{before} and {line}");
+        }
+    }
+    assert!(seen.len() > 1_000, "{}", seen.len());
+}
+
+#[test]
+fn bash_reads_what_a_grant_shows_as_the_words_that_it_is_for() {
+    let pairs = WORDS.iter().flat_map(|one| WORDS.iter().map(move |other| format!("zap {one} {other}")));
+    for line in pairs {
+        let command = zap(&line);
+        let shown = zap(command.identity());
+        assert_eq!((&shown.words, shown.identity()), (&command.words, command.identity()), "{line}");
+    }
+}
+
+#[test]
+fn a_grant_holds_for_the_command_that_was_shown() {
+    let decided = |granted: &str, line: &str| {
+        let patterns: Vec<String> = analyse(granted, Dialect::Bash).always().into_iter().map(|(pattern, _)| pattern).collect();
+        let rule = |pattern: &String| Rule { permission: "bash".to_owned(), pattern: pattern.clone(), action: Action::Allow };
+        let rules = Rules::new(None).with(Origin::Grants, &patterns.iter().map(rule).collect::<Vec<_>>());
+        let analysis = analyse(line, Dialect::Bash);
+        let names = |text: &String| {
+            let known = analysis.commands.iter().filter(|command| command.text == *text);
+            known.map(|command| command.identity().to_owned()).collect::<Vec<_>>()
+        };
+        analysis.patterns().iter().map(|text| rules.decide_bound("bash", text, &names(text)).action).fold(Action::Allow, stricter)
+    };
+    for (granted, line, expected) in [
+        ("zap 'a b'", "zap 'a b'", Action::Allow),
+        ("zap 'a b'", "zap \"a b\"", Action::Allow),
+        ("zap 'a b'", "zap a\\ b", Action::Allow),
+        ("zap 'a b'", "zap a b", Action::Ask),
+        ("zap a b", "zap 'a b'", Action::Ask),
+        ("zap a b", "zap a b; zap 'a b'", Action::Ask),
+        ("zap a b; zap 'a b'", "zap 'a b'", Action::Allow),
+        ("rm 'x y'", "rm x y", Action::Ask),
+        ("rm x", "ls | xargs rm x", Action::Ask),
+        ("rm '*'", "rm *", Action::Ask),
+        ("rm *", "rm '*'", Action::Ask),
+        ("rm *", "rm a", Action::Ask),
+        ("rm *", "rm *", Action::Allow),
+        ("rm '$x'", "rm $x", Action::Ask),
+        ("git commit -m 'a b'", "git commit -m 'a b'", Action::Allow),
+        ("git commit -m 'a b'", "git commit -m a b", Action::Ask),
+        ("cargo test 'a b'", "cargo test a b", Action::Allow),
+        ("git log 'a b'", "git log --format='%h %s' | head -3", Action::Allow),
+    ] {
+        assert_eq!(decided(granted, line), expected, "{granted} grants {line}");
+    }
 }
