@@ -31,7 +31,6 @@ pub struct MessageWithParts {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "role", rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "a wire type: written or read once, and plain to match on")]
 pub enum Message {
     /// From the user.
     User(UserMessage),
