@@ -56,7 +56,7 @@ impl Shape {
         let mut changed = BTreeSet::new();
         make(&self.root, &mut changed)?;
         for link in links(&self.root) {
-            if !self.links.contains(&link) && !(link == head && is_head(&link)) {
+            if !self.links.contains(&link) && (link != head || !is_head(&link)) {
                 remove(&link)?;
                 changed.insert(link);
             }

@@ -58,7 +58,7 @@ impl Before {
         let now = listing.repositories_now(&self.worktree).into_iter();
         // What was at the top is put back.
         let has_git = fs::symlink_metadata(self.worktree.join(".git")).is_ok();
-        let is_new = |found: &(PathBuf, u64)| !(has_git && found.0 == self.worktree) && !self.repositories.contains(found);
+        let is_new = |found: &(PathBuf, u64)| (!has_git || found.0 != self.worktree) && !self.repositories.contains(found);
         let mut new: Vec<_> = now.filter(is_new).map(|found| found.0).collect();
         if let Some((own, before)) = &self.modules {
             new.extend(modules(own).into_iter().filter(|path| !before.contains(path)));

@@ -183,7 +183,7 @@ fn check(export: &SessionExport) -> Result<(), String> {
                 return Err(format!("messages[{index}]: it answers {}, which is not among the messages before it", answer.parent_id));
             }
             Message::Assistant(answer) if answer.cost < 0.0 => return Err(format!("messages[{index}]: its cost is negative")),
-            _ => {}
+            Message::Assistant(_) => {}
         }
     }
     if export.session.cost < 0.0 { Err("session.cost is negative".to_owned()) } else { Ok(()) }

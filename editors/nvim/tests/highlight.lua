@@ -107,6 +107,15 @@ test("what is drawn is highlighted: at once, while it grows, and when it is chan
   shows("local a = 1", "@keyword.lua local")
   grow("```\n\n## Heading\n")
   shows("## Heading", "@markup.heading.2.markdown ## Heading")
+  -- There is no parser for Rust: its syntax rules do it.
+  grow("\n```rust\nfn main() {}\n```\n")
+  wait("the syntax of Rust", function()
+    return vim.api.nvim_buf_call(view.buf, function()
+      local line = vim.fn.search("^fn main", "nw")
+      return line > 0 and vim.fn.synIDattr(vim.fn.synID(line, 1, 1), "name") == "rustKeyword"
+    end)
+  end)
+  equal(groups(view.buf, "fn main() {}")["@markup.raw.block.markdown fn main() {}"], nil, "a mark hides the syntax")
   shows("# A *title*", "@markup.italic.markdown_inline *title*")
   -- Sent whole, it is drawn and highlighted anew; nothing of the old text stays.
   event("message.part.updated", { part = { id = "prt_1", messageID = "msg_1", type = "text", text = "Only *this*\n" } })

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(ordered("P1 Q2 a1 R3"), "P1 a1 Q2 R3", "those without an answer come last");
         assert_eq!(ordered("P1 P2 a1 P3 a3"), "P1 a1 P2 P3 a3", "the second one was cancelled");
         assert_eq!(ordered("P1 P2 S3 P9 a1 a9 a2"), "P1 a1 S3 P9 a9 P2 a2", "the third one entered the turn with the last one");
-        assert_eq!(ordered("P1 P2 S3 a1 a2"), "P1 a1 P2 S3 a2", "the one that it entered with is on the next page");
+        assert_eq!(ordered("P1 P2 S3 a1 a2"), "P1 a1 P2 a2 S3", "the one that it entered with is on the next page");
         assert_eq!(ordered("a9 P1 a1"), "a9 P1 a1", "its prompt is on the page before");
     }
 }

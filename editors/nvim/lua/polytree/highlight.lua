@@ -2,6 +2,8 @@
 --- the whole buffer edits the tree of every paragraph at each change, which takes longer than a frame.
 ---
 --- A piece is one or more blocks of Markdown that no later text can change.
+local code = require("polytree.code")
+
 local M = {}
 
 local api = vim.api
@@ -122,7 +124,8 @@ local preparations = {
 ---@param row integer from 0
 ---@param text string
 ---@param skipped integer lines at the beginning of the text that are not in the buffer
-local function light(buf, row, text, skipped)
+---@param has_syntax boolean the code in it is highlighted by syntax rules, which marks would hide
+local function light(buf, row, text, skipped, has_syntax)
   local parser = vim.treesitter.get_string_parser(text, "markdown")
   parser:parse(true)
   local function walk(tree_of_language, depth)
@@ -133,7 +136,9 @@ local function light(buf, row, text, skipped)
         local name = query.captures[id]
         local own = metadata[id] or {}
         local range = vim.treesitter.get_range(node, text, own)
-        if not IGNORED[name] and name:sub(1, 1) ~= "_" and range[1] >= skipped then
+        local conceals = metadata.conceal or metadata.conceal_lines or own.conceal or own.conceal_lines
+        local is_hiding = has_syntax and name == "markup.raw.block" and not conceals
+        if not is_hiding and not IGNORED[name] and name:sub(1, 1) ~= "_" and range[1] >= skipped then
           pcall(api.nvim_buf_set_extmark, buf, ns, row + range[1] - skipped, range[2], {
             end_row = row + range[4] - skipped,
             end_col = range[5],
@@ -167,13 +172,14 @@ local function light_block(view, block, row, deadline)
   api.nvim_buf_clear_namespace(view.buf, ns, row + from, row + block.lines)
   for index, piece in ipairs(pieces) do
     local text = table.concat(lines, "\n", piece.first, piece.last) .. "\n"
+    local fence = piece.fence or lines[piece.first]
+    local syntax = code.syntax_of(fence)
+    if syntax then
+      code.include(view.buf, fence, syntax)
+    end
     if #text <= MAX_LINE then
-      light(
-        view.buf,
-        row + from + piece.first - 1,
-        piece.fence and piece.fence .. "\n" .. text or text,
-        piece.fence and 1 or 0
-      )
+      local prefix = piece.fence and piece.fence .. "\n" or ""
+      light(view.buf, row + from + piece.first - 1, prefix .. text, piece.fence and 1 or 0, syntax ~= nil)
     end
     if index == #pieces and is_open and block.tail then
       -- It is highlighted again when more of it is there.
