@@ -120,10 +120,10 @@ test('a generated client converses', async (t) => {
   const events = []
   client.onNotification(({ method, params }) => method === 'event' && events.push(params.result))
 
-  const hello = await client['server.initialize']({ name: 'generated', version: '1' }, 1)
+  const hello = await client['server.initialize']({ name: 'generated', version: '1' }, undefined, 1)
   assert.deepEqual([...hello.methods].sort(), read().methods.map(({ name }) => name).sort())
   assert.equal(typeof (await client['event.subscribe'](undefined, undefined, hello.cursor)), 'number')
-  const session = await client['session.create'](undefined, undefined, 'from a generator', undefined, undefined, undefined, undefined, directory)
+  const session = await client['session.create'](undefined, undefined, 'from a generator', undefined, undefined, undefined, undefined, undefined, directory)
   assert.equal(session.directory, directory)
   const { sessionID, messageID, queued } = await client['session.submit']('run git status --short', session.id)
   assert.deepEqual([sessionID, queued], [session.id, false])

@@ -1,7 +1,7 @@
 //! What models have cost, in rows that outlive their sessions.
 
 use polytree_protocol::{
-    id::{MessageId, SessionId},
+    id::{MessageId, ProjectId, SessionId},
     message::{AssistantMessage, CacheTokens, Message, Tokens},
     usage::{UsageBy, UsageTotal},
 };
@@ -40,7 +40,7 @@ impl Usage for SqliteRows<'_> {
             "SELECT {key}, total(cost), total(prompts), total(input), total(output), total(reasoning), total(cache_read), total(cache_write)
              FROM usage WHERE (?1 IS NULL OR time >= ?1) AND (?2 IS NULL OR project_id = ?2) GROUP BY 1 HAVING {key} IS NOT NULL ORDER BY {order} LIMIT ?3"
         ))?;
-        let project = query.project.as_ref().map(|project| project.as_str());
+        let project = query.project.as_ref().map(ProjectId::as_str);
         let rows = statement.query_map(params![query.since, project, query.limit], |row| {
             let count = |index: usize| row.get(index).map(whole);
             Ok(UsageTotal {
