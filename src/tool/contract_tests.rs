@@ -80,7 +80,7 @@ async fn results_and_questions_hold_what_their_types_say() {
         fits(&input, &resolved(row.input), name);
         fits(&output.metadata, &resolved(row.metadata), name);
     }
-    let told = resolved(|generator| generator.subschema_for::<PermissionMetadata>());
+    let told = resolved(SchemaGenerator::subschema_for::<PermissionMetadata>);
     let asks = place.host.asks();
     assert!(asks.iter().any(|ask| ask.kind == "edit") && asks.iter().any(|ask| ask.kind == "bash"));
     for ask in asks {

@@ -218,6 +218,9 @@ async fn a_refused_conversation_is_summarised_and_the_turn_goes_on() {
     assert!(found.iter().all(|summary| parts(summary, "compaction")[0]["overflow"] == true), "{found:?}");
 }
 
+/// The answer of a service that says a text.
+type Says = fn(&str) -> Answer;
+
 #[tokio::test]
 async fn every_service_says_in_its_own_words_that_a_conversation_is_too_long() {
     let gemini = |text: &str| {
@@ -231,7 +234,6 @@ async fn every_service_says_in_its_own_words_that_a_conversation_is_too_long() {
         Answer::sse(frames.chain(anthropic::end("end_turn", &json!({ "output_tokens": 1 }))))
     };
     let chat = |text: &str| said(text, 10);
-    type Says = fn(&str) -> Answer;
     let services: [(&str, Says, Answer); 3] = [
         ("openai", chat, too_long()),
         (

@@ -454,7 +454,7 @@ async fn without_namespaces_secrets_stay_and_what_git_runs_is_put_back_or_mounte
         assert!(!printed.contains("SECRET-ENV"), "{printed}");
         assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/config")).unwrap(), config);
         assert_eq!(std::fs::read_to_string(fixture.path("repo/nested/.git/config")).unwrap(), nested);
-        let compared = vec![".git/COMMIT_EDITMSG.new", ".git/HEAD", ".polytree", ".git/config", ".git/hooks", "nested/.git/config"];
+        let compared = [".git/COMMIT_EDITMSG.new", ".git/HEAD", ".polytree", ".git/config", ".git/hooks", "nested/.git/config"];
         let expected = if abilities.bubblewrap { &compared[..3] } else { &compared[..] };
         assert_eq!(restored, expected, "{printed}");
         assert_eq!(std::fs::read_to_string(fixture.path("repo/.git/HEAD")).unwrap(), head);
