@@ -207,6 +207,7 @@ async fn what_everything_costs() {
         "context_over_200k": { "input": 6, "output": 22.5, "cache_read": 0.6, "cache_write": 7.5 } });
     let mut settings = provider(&fixture, &json!({}), &json!({ "cost": cost }));
     settings["provider"]["test"]["models"]["small"] = json!({ "cost": { "input": 0.1, "output": 0.2 } });
+    settings["compaction"] = json!({ "auto": false });
     fixture.settings(&settings);
     let usage = |prompt: u64, cached: u64, completion: u64, thought: u64| {
         openai::usage_of(&json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,

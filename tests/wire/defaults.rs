@@ -157,6 +157,7 @@ async fn the_context_is_what_the_service_counted_last() {
 #[tokio::test]
 async fn totals_outlive_their_sessions() {
     let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "compaction": { "auto": false } }));
     let mut client = Client::start(&fixture);
     assert_eq!(client.call("usage.list", json!({ "by": "day" })).await, json!([]));
     let session = client.call("session.create", json!({ "title": "t" })).await;

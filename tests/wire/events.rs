@@ -78,6 +78,7 @@ async fn long_texts_travel_as_references_that_the_message_resolves() {
 #[tokio::test]
 async fn texts_that_are_too_long_to_be_held_are_whole_for_clients_and_models() {
     let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "compaction": { "auto": false } }));
     let pieces: Vec<String> = (0..700).map(|number| format!("{number:0>1000}")).collect();
     let frames = pieces.iter().map(|piece| openai::text(piece)).chain([openai::finish("stop"), openai::DONE.to_owned()]);
     fixture.models.push(Answer::sse(frames));

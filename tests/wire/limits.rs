@@ -81,6 +81,7 @@ async fn a_long_piece_of_an_answer_arrives_as_text() {
 #[tokio::test]
 async fn prompts_and_lists_that_no_answer_could_hold_are_refused() {
     let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "compaction": { "auto": false } }));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
     for name in ["one.png", "two.png"] {

@@ -66,6 +66,7 @@ fn dirty(pid: u32) -> u64 {
 #[tokio::test]
 async fn what_a_large_prompt_or_answer_took_is_given_back() {
     let fixture = Fixture::new().await;
+    fixture.settings(&json!({ "compaction": { "auto": false } }));
     let mut client = Client::start(&fixture);
     let session = client.session().await;
     fixture.models.push(Answer::openai_text("warm"));

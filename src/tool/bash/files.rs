@@ -186,10 +186,6 @@ impl Look<'_> {
         if matches!(access, Access::List | Access::Unsure) || !self.seen.insert(format!("{what:?} {access:?} {}", target.real)) {
             return;
         }
-        if let Some(extent) = what.tracked {
-            self.stored(target, extent);
-            return;
-        }
         if what.follows {
             let inside = |place: &AbsPath| self.surroundings.inside.iter().any(|inside| place.is_within(inside));
             let places = linked(&target.real, self.surroundings).unwrap_or_default();
@@ -200,6 +196,11 @@ impl Look<'_> {
         }
         let pattern = what.name.as_deref().and_then(|name| globset::GlobBuilder::new(name).case_insensitive(true).build().ok());
         let pattern = pattern.map(|glob| glob.compile_matcher());
+        if let Some(extent) = what.tracked {
+            let may_be = |name: &str| pattern.as_ref().is_none_or(|pattern| Path::new(name).iter().any(|part| pattern.is_match(part)));
+            self.stored(target, extent, may_be);
+            return;
+        }
         let is_file = !target.real.as_path().is_dir();
         let files = if is_file { vec![Target { is_below: false, ..target.clone() }] } else { self.walk(target, what.hidden, what.ignored) };
         for file in files {
@@ -219,8 +220,8 @@ impl Look<'_> {
     }
 
     /// What git has stored.
-    fn stored(&mut self, target: &Target, extent: Extent) {
-        let may_matter = |name: &str| self.rules.may_restrict("read", name);
+    fn stored(&mut self, target: &Target, extent: Extent, may_be: impl Fn(&str) -> bool) {
+        let may_matter = |name: &str| may_be(name) && self.rules.may_restrict("read", name);
         match stored::files(target, extent, self.worktree, may_matter) {
             Some(names) => {
                 for name in names {

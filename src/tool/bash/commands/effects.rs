@@ -6,7 +6,7 @@ use super::{
     collect::{Collector, Flow, MAX_COMMANDS, MAX_DEPTH},
     expand::Argument,
     names,
-    quiet::{is_printer, is_quiet},
+    quiet::{is_printer, is_quiet, prints_variables},
     syntax::Value,
     values::variable,
 };
@@ -41,7 +41,7 @@ impl Collector {
         }
         let mut seen = found.inner.clone();
         seen.extend(found.also.clone().map(|words| Inner::Words { words, more: false }));
-        let is_quiet = !found.is_unclear && (is_quiet(arguments, &seen, &found) || found.is_plain);
+        let is_quiet = !found.is_unclear && !prints_variables(arguments, &seen) && (is_quiet(arguments, &seen, &found) || found.is_plain);
         let prints = is_printer(arguments, &found) && !given.more;
         if found.runs_files {
             self.runs.push(self.step);

@@ -102,9 +102,29 @@ pub(super) fn is_printer(arguments: &[Argument], effects: &Effects) -> bool {
     arguments.first().and_then(Argument::literal).is_some_and(|name| PRINTERS.contains(&name)) && effects.only_lists()
 }
 
+/// Whether a program of jq or awk may print variables of the environment, or the names of files.
+fn reads_environment(argument: &Argument) -> bool {
+    ["env", "ENV", "input_filename", "PROCINFO", "SYMTAB"].iter().any(|name| argument.text.contains(name))
+}
+
+/// Whether the command prints variables with their values: of the environment too, which may hold keys.
+pub(super) fn prints_variables(arguments: &[Argument], inner: &[Inner]) -> bool {
+    let Some(name) = arguments.first().and_then(Argument::literal) else { return false };
+    let words = &arguments[1..];
+    let is_option = |word: &Argument| word.literal().is_some_and(|text| text.starts_with(['-', '+']));
+    let prints = |word: &Argument| is_option(word) && word.text.contains('p');
+    match name {
+        // Without a command it prints all of them.
+        "env" => !inner.iter().any(|inner| matches!(inner, Inner::Words { words, .. } if !words.is_empty())),
+        "declare" | "export" | "local" | "readonly" | "typeset" => words.iter().all(is_option) || words.iter().any(prints),
+        "set" => words.is_empty(),
+        _ => false,
+    }
+}
+
 /// Whether the command is a filter: it opens no file, and its words do not depend on what only running would tell.
 fn is_filter(arguments: &[Argument], effects: &Effects) -> bool {
-    let is_known = arguments.iter().all(Argument::is_literal);
+    let is_known = arguments.iter().all(|argument| argument.is_literal() && !reads_environment(argument));
     is_known && FILTERS.contains(&arguments[0].text.as_str()) && effects.touches_nothing()
 }
 

@@ -31,6 +31,13 @@ impl Walk<'_, '_> {
             let all = Argument::plain(".").below(what(Extent::All));
             uses.extend(path_uses(&all, &self.place, Access::Read));
         }
+        for blob in &blobs {
+            // It may be a directory, or two of them.
+            let path = blob.text.rsplit_once(':').map(|(_, path)| path).filter(|path| !path.is_empty() && !blob.text.contains(".."));
+            let shown =
+                path.map_or_else(|| Argument::plain(".").below(what(Extent::All)), |path| Argument::plain(path).below(what(Extent::Below)));
+            uses.extend(path_uses(&shown, &self.place, Access::Read));
+        }
         for word in paths.iter().filter(|_| are_plain && !is_full) {
             uses.extend(path_uses(&word.below(what(Extent::Below)), &self.place, Access::Read));
         }

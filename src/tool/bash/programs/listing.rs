@@ -3,7 +3,7 @@
 use super::{
     effects::program_name,
     find,
-    word::{Argument, Found},
+    word::{Argument, Extent, Found},
 };
 
 /// What the command prints, as arguments: files, and what is below directories. Nothing where that is not known. `before` is
@@ -106,15 +106,17 @@ fn git(words: &[Argument]) -> Option<Vec<Argument>> {
             || option[1..].parse::<u32>().is_ok()
     };
     let leaves = words.iter().any(may_leave) || !options(words).all(is_known);
-    // Names that begin with a dot are left out: those that git tracks are seldom secret, and which it tracks is not known here.
+    let pattern = match words {
+        [command, pattern] if command.text == "ls-files" => {
+            pattern.literal().filter(|pattern| pattern.starts_with('*') && !pattern.contains('/')).map(str::to_lowercase)
+        }
+        _ => None,
+    };
+    // What git tracks may be ignored as well, and need not be there.
     let is_other = has("-o") || has("--others");
-    let mut found = here(is_other, is_other);
-    if let ([command, pattern], Some(what)) = (words, &mut found.found)
-        && command.text == "ls-files"
-    {
-        what.name = pattern.literal().filter(|pattern| pattern.starts_with('*') && !pattern.contains('/')).map(str::to_lowercase);
-    }
-    (lists && !leaves).then(|| vec![found])
+    let there = Found { name: pattern, hidden: is_other, ignored: is_other, ..Found::default() };
+    let tracked = Found { hidden: true, ignored: true, tracked: Some(Extent::All), ..there.clone() };
+    (lists && !leaves).then(|| [there, tracked].map(|what| Argument::plain(".").below(what)).into())
 }
 
 /// For programs that search what git does not ignore, when one of the options makes them print names; whether they are told
@@ -262,18 +264,18 @@ mod tests {
             ("find . ! -name x", "./{}::hidden+ignored"),
             ("find -L . -name x", ""),
             ("find . -printf /etc/%f", ""),
-            ("git ls-files *.rs", "./{}:*.rs:"),
-            ("git ls-files", "./{}::"),
-            ("git ls-files -o", "./{}::hidden+ignored"),
+            ("git ls-files *.rs", "./{}:*.rs: ./{}:*.rs:hidden+ignored"),
+            ("git ls-files", "./{}:: ./{}::hidden+ignored"),
+            ("git ls-files -o", "./{}::hidden+ignored ./{}::hidden+ignored"),
             ("git ls-files ../x", ""),
             ("git status --porcelain", ""),
             ("git ls-files --format=/etc/x", ""),
             ("git show --name-only", ""),
             ("git log --name-only --format=/etc/x", ""),
-            ("git log -3 --name-only --format=", "./{}::"),
+            ("git log -3 --name-only --format=", "./{}:: ./{}::hidden+ignored"),
             ("git diff --name-only --line-prefix=/etc/", ""),
-            ("git diff --name-only main | grep \\.rs$ | head -n 3 | sort -u", "./{}:*.rs:"),
-            ("git diff --name-only main | grep -v \\.rs$", "./{}::"),
+            ("git diff --name-only main | grep \\.rs$ | head -n 3 | sort -u", "./{}:*.rs: ./{}:*.rs:hidden+ignored"),
+            ("git diff --name-only main | grep -v \\.rs$", "./{}:: ./{}::hidden+ignored"),
             ("rg -l foo", "./{}::"),
             ("rg -lu foo", "./{}::hidden+ignored"),
             ("rg foo", ""),

@@ -22,6 +22,12 @@ const ALLOW: &str = r#"[["*","*","allow"],["read",".env","deny"],["read","secret
 /// Lines that show all that git has stored.
 const ALL: &[&str] = &[
     "git log -p",
+    "git ls-files | xargs cat",
+    "git ls-files -z sub | xargs -0 head -50",
+    "git diff --name-only main | xargs grep -n needle",
+    "git grep needle HEAD:",
+    "git diff HEAD:sub..HEAD:",
+    "git merge-tree main~1 main other",
     "git log -u -3 | head",
     "git log --patch -- '*.env'",
     "git log -U5",
