@@ -34,7 +34,7 @@ pub use owner::{LockState, Owner, OwnerKind, Ownership, Room};
 pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
 pub(crate) use prompts::{
     Admitted, NewPrompt, Origin,
-    order::{Undone, in_order, undone},
+    order::{Undone, in_order, undone, without_undone},
 };
 pub(crate) use questions::{Answered, Asked, Replied, Reply};
 pub(crate) use queue::{QueueChange, QueueChanged};
