@@ -4,6 +4,7 @@ pub mod auth;
 pub mod doctor;
 pub mod export;
 pub mod models;
+pub mod queue;
 pub mod revert;
 pub mod sessions;
 pub mod trust;
