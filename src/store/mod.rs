@@ -40,7 +40,7 @@ pub(crate) use questions::{Answered, Asked, Replied, Reply};
 pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};
 pub(crate) use rows::{
-    CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, Review, SeenFiles, SessionQuery, StoredCheckout, UsageQuery,
+    CheckoutId, KnownProject, Needed, Place, PlaceKind, ProjectPlace, Question, Review, SeenFiles, SessionQuery, StoredCheckout, UsageQuery,
 };
 pub(crate) use sessions::{Created, Messages};
 pub(crate) use settle::{Cause, Settled, end_part, new_answer};

@@ -48,6 +48,7 @@ mod queue;
 mod reach;
 mod relay;
 mod resources;
+mod retention;
 mod revert;
 #[cfg(target_os = "linux")]
 mod sandbox;

@@ -48,6 +48,7 @@ const HELP: &str = "\
   auth         Store, list and remove the keys of model services
   trust        Let the agent use the settings and agents in this project's files
   doctor       Report the state of the daemon, and what to do about problems
+  gc           Remove what is over the limits of the settings
   completions  Print the completions of a shell
   help         Print this message or the help of the given subcommand(s)
 
@@ -196,6 +197,12 @@ pub enum ClientCommand {
     /// A repository's own files are not used before you trust it, because they can make the agent run commands. Trust covers
     /// the files as they are now: changed and new ones wait until you trust again. Look at them first with `polytree trust --list`.
     Trust(TrustArgs),
+    /// Remove what is over the limits of the settings
+    ///
+    /// Old events, whole outputs of tools, contents of changed files for undo, and archived sessions are kept up to an age and a
+    /// size (`storage` in the settings). The daemon removes what is over the limits every hour; this does it now. Sessions that
+    /// are not archived are never deleted.
+    Gc(GcArgs),
 }
 
 /// Arguments of `run`.
@@ -318,6 +325,17 @@ pub struct TrustArgs {
     /// Only show the files that wait for trust, and what is in them
     #[arg(long)]
     pub list: bool,
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, clap::Args)]
+pub struct GcArgs {
+    /// Only show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the result as a line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `doctor`.

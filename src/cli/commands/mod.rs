@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod doctor;
 pub mod export;
+pub mod gc;
 pub mod models;
 pub mod queue;
 pub mod revert;
