@@ -25,6 +25,7 @@ mod conversation;
 mod copies;
 mod crash;
 mod defaults;
+mod defects;
 mod diagnose;
 mod doctor;
 mod events;
