@@ -418,6 +418,8 @@ export type Config = {
   tools?: { [key: string]: boolean }
   /** The user's name for display; default: the name of the account. */
   username?: string | null
+  /** Whether what a session changes in files is kept, so that it can be undone. Default: true. */
+  snapshot?: boolean | null
   /** The daemon's store; only in the user's own settings. */
   storage?: StorageConfig
   /** The daemon itself; only in the user's own settings. */
@@ -824,6 +826,10 @@ export type DiagnosisRows = {
   parts: number
   /** Logged events. */
   events: number
+  /** Archived sessions; they are among the sessions. */
+  archived?: number
+  /** The bytes of the messages of archived sessions; absent where the store is too large to add them up. */
+  archivedBytes?: number | null
   /** Some of these are upper bounds, because counting would have taken too long. */
   approximate?: boolean
   /** The bytes of the logged events. */
@@ -922,6 +928,8 @@ export type DiagnosisStore = {
   wal: DiagnosisFiles
   /** Long outputs of tools. */
   outputs: DiagnosisFiles
+  /** Contents of changed files, for undo. */
+  snapshots?: DiagnosisFiles
   /** Log files. */
   logs: DiagnosisFiles
   /** Rows by table; absent when the store could not be read. */
@@ -1763,6 +1771,26 @@ export type FileStatusParams = {
 }
 /** What is to be found. */
 export type FindType = "file" | "directory"
+/** A kind of data that is kept for a time. */
+export type GcKind = "events" | "outputs" | "snapshots" | "archived"
+/** What was removed of a kind. */
+export type GcKindResult = {
+  /** The kind. */
+  kind: GcKind
+  /** What was removed, or would be. */
+  removed: GcTotal
+  /** What there is afterwards, or would be. */
+  kept: GcTotal
+  /** Why some of it could not be removed. */
+  error?: string | null
+}
+/** A number of things and their size. */
+export type GcTotal = {
+  /** How many. */
+  count: number
+  /** Their bytes. */
+  bytes: number
+}
 /** Arguments of `glob`. */
 export type GlobInput = {
   /** The pattern of names. */
@@ -2764,6 +2792,26 @@ export type ServerDiagnoseParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Params of `server.gc`. */
+export type ServerGcParams = {
+  /** Only says what would be removed. */
+  dryRun?: boolean
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Result of `server.gc`. */
+export type ServerGcResult = {
+  /** Nothing was removed. */
+  dryRun?: boolean
+  /** What was removed, or would be, by kind. */
+  kinds: Array<GcKindResult>
+  /** The size of the database before. */
+  databaseBefore: number
+  /** The size of the database afterwards. */
+  databaseAfter: number
+}
 /** Params of `server.info`. */
 export type ServerInfoParams = {
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
@@ -3251,6 +3299,8 @@ export type SessionRevert = {
   files?: Array<RevertedFile>
   /** Files and directories that the session may have changed and that stay as they are, because no image was stored. */
   uncovered?: Array<string>
+  /** Why they stay as they are, by path. */
+  reasons?: { [key: string]: string }
   /** This is only what would happen. */
   preview?: boolean
   /** The stored change set with which it is taken back; absent if no file changed. */
@@ -3487,6 +3537,18 @@ export type StorageConfig = {
   log_days?: number
   /** How large the event log may become, in bytes. */
   log_bytes?: number
+  /** The age up to which whole outputs of tools are kept, in days; 0: no limit. */
+  output_days?: number
+  /** How large all whole outputs of tools may become, in bytes; 0: no limit. */
+  output_bytes?: number
+  /** The age up to which the contents of changed files are kept for undo, in days; 0: no limit. */
+  snapshot_days?: number
+  /** How large all contents for undo may become, in bytes; 0: no limit. */
+  snapshot_bytes?: number
+  /** How long archived sessions are kept, in days since they were archived; 0: no limit. Other sessions are never deleted. */
+  archived_days?: number
+  /** How large all archived sessions may become, in bytes; 0: no limit. */
+  archived_bytes?: number
 }
 /** Work for a child session. */
 export type SubtaskPart = {
@@ -3995,6 +4057,8 @@ export interface Methods {
   "rpc.discover": { params: RpcDiscoverParams; result: unknown }
   /** Returns the state of the daemon, and advice about it. */
   "server.diagnose": { params: ServerDiagnoseParams; result: Diagnosis }
+  /** Removes what is over the limits of the settings: old events, tool outputs, contents for undo, archived sessions. */
+  "server.gc": { params: ServerGcParams; result: ServerGcResult }
   /** Ends the daemon, at once or after the turns that run; answers before. */
   "server.stop": { params: ServerStopParams; result: ServerStopResult }
   /** Listens for WebSocket and HTTP clients; the same address again answers the same. Only for local clients. */

@@ -111,6 +111,9 @@ pub struct Config {
     /// The user's name for display; default: the name of the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// Whether what a session changes in files is kept, so that it can be undone. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<bool>,
     /// The daemon's store; only in the user's own settings.
     #[serde(default)]
     pub storage: StorageConfig,
@@ -298,11 +301,33 @@ pub struct StorageConfig {
     pub log_days: u32,
     /// How large the event log may become, in bytes.
     pub log_bytes: u64,
+    /// The age up to which whole outputs of tools are kept, in days; 0: no limit.
+    pub output_days: u32,
+    /// How large all whole outputs of tools may become, in bytes; 0: no limit.
+    pub output_bytes: u64,
+    /// The age up to which the contents of changed files are kept for undo, in days; 0: no limit.
+    pub snapshot_days: u32,
+    /// How large all contents for undo may become, in bytes; 0: no limit.
+    pub snapshot_bytes: u64,
+    /// How long archived sessions are kept, in days since they were archived; 0: no limit. Other sessions are never deleted.
+    pub archived_days: u32,
+    /// How large all archived sessions may become, in bytes; 0: no limit.
+    pub archived_bytes: u64,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { durability: Durability::default(), log_days: 7, log_bytes: 256 * 1024 * 1024 }
+        Self {
+            durability: Durability::default(),
+            log_days: 7,
+            log_bytes: 256 << 20,
+            output_days: 7,
+            output_bytes: 1 << 30,
+            snapshot_days: 30,
+            snapshot_bytes: 2 << 30,
+            archived_days: 365,
+            archived_bytes: 4 << 30,
+        }
     }
 }
 
@@ -424,7 +449,7 @@ mod tests {
 
     #[test]
     fn keys_of_features_that_do_not_exist_are_refused() {
-        for key in ["mcp", "lsp", "formatter", "plugin", "share", "snapshot", "command", "theme"] {
+        for key in ["mcp", "lsp", "formatter", "plugin", "share", "command", "theme"] {
             let error = serde_json::from_str::<Config>(&format!(r#"{{"{key}": {{}}}}"#)).unwrap_err();
             assert!(error.to_string().contains("unknown field"), "{error}");
         }

@@ -58,6 +58,9 @@ pub struct DiagnosisStore {
     pub wal: DiagnosisFiles,
     /// Long outputs of tools.
     pub outputs: DiagnosisFiles,
+    /// Contents of changed files, for undo.
+    #[serde(default)]
+    pub snapshots: DiagnosisFiles,
     /// Log files.
     pub logs: DiagnosisFiles,
     /// Rows by table; absent when the store could not be read.
@@ -104,6 +107,12 @@ pub struct DiagnosisRows {
     pub parts: u64,
     /// Logged events.
     pub events: u64,
+    /// Archived sessions; they are among the sessions.
+    #[serde(default)]
+    pub archived: u64,
+    /// The bytes of the messages of archived sessions; absent where the store is too large to add them up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_bytes: Option<u64>,
     /// Some of these are upper bounds, because counting would have taken too long.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approximate: bool,

@@ -37,6 +37,7 @@ pub mod event;
 pub mod export;
 pub mod file;
 pub mod find;
+pub mod gc;
 pub mod hunk;
 pub mod listen;
 pub mod message;

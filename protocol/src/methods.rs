@@ -23,6 +23,8 @@ macro_rules! for_each_method {
             call RpcDiscover = "rpc.discover" (daemon::RpcDiscoverParams) -> serde_json::Value, - "", retry read;
             /// Returns the state of the daemon, and advice about it.
             call ServerDiagnose = "server.diagnose" (diagnose::ServerDiagnoseParams) -> diagnose::Diagnosis, - "", retry read;
+            /// Removes what is over the limits of the settings: old events, tool outputs, contents for undo, archived sessions.
+            call ServerGc = "server.gc" (gc::ServerGcParams) -> gc::ServerGcResult, - "", retry read;
             /// Ends the daemon, at once or after the turns that run; answers before.
             call ServerStop = "server.stop" (daemon::ServerStopParams) -> daemon::ServerStopResult, - "", retry never;
             /// Listens for WebSocket and HTTP clients; the same address again answers the same. Only for local clients.
@@ -248,7 +250,7 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, diagnostics, editor, event, export, file, find, hunk, listen, message, permission,
+    agent, auth, buffer, config, daemon, diagnose, diagnostics, editor, event, export, file, find, gc, hunk, listen, message, permission,
     project, provider, queue, revert, session, symbol, text, todo, tool, usage,
 };
 

@@ -42,6 +42,17 @@ macro_rules! parts {
         )*
 
         impl Part {
+            /// Parses the JSON of a part. Where the tag comes first, as it is written, this is faster than `Deserialize`.
+            ///
+            /// # Errors
+            /// When it is no part.
+            pub fn from_json(text: &str) -> serde_json::Result<Self> {
+                match text.strip_prefix("{\"type\":\"").and_then(|rest| rest.split_once('"')) {
+                    $(Some(($tag, _)) => serde_json::from_str(text).map(Part::$variant),)*
+                    _ => serde_json::from_str(text),
+                }
+            }
+
             /// The part's id.
             #[must_use]
             pub fn id(&self) -> &PartId {
@@ -378,4 +389,33 @@ pub struct ToolFailed {
     pub metadata: Option<Value>,
     /// When it ran.
     pub time: Span,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::message::Message;
+
+    #[test]
+    fn stored_json_is_read_with_the_tag_in_any_place() {
+        let place = r#""id":"prt_01ARZ3NDEKTSV4RRFFQ69G5FAV","sessionID":"ses_01ARZ3NDEKTSV4RRFFQ69G5FAV","messageID":"msg_01ARZ3NDEKTSV4RRFFQ69G5FAV""#;
+        let state = r#""callID":"c","tool":"read","state":{"status":"pending"}"#;
+        for (tag, rest) in
+            [("text", r#""text":"a \"type\":\"tool\" b""#), ("step-start", r#""x":1"#), ("tool", state), ("agent", r#""name":"build""#)]
+        {
+            let (first, last) = (format!(r#"{{"type":"{tag}",{place},{rest}}}"#), format!(r#"{{{place},{rest},"type":"{tag}"}}"#));
+            let expected: Part = serde_json::from_str(&last).unwrap();
+            assert_eq!((Part::from_json(&first).unwrap(), Part::from_json(&last).unwrap()), (expected.clone(), expected.clone()));
+            assert!(serde_json::to_string(&expected).unwrap().starts_with(&format!(r#"{{"type":"{tag}","#)), "written with the tag first");
+        }
+        assert!(Part::from_json(&format!(r#"{{"type":"none",{place}}}"#)).is_err());
+        let user = json!({ "role": "user", "id": "msg_01ARZ3NDEKTSV4RRFFQ69G5FAV", "sessionID": "ses_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "time": { "created": 1 }, "agent": "build", "model": { "providerID": "p", "modelID": "m" } });
+        let expected: Message = serde_json::from_value(user.clone()).unwrap();
+        assert_eq!(Message::from_json(&user.to_string()).unwrap(), expected);
+        assert_eq!(Message::from_json(&serde_json::to_string(&expected).unwrap()).unwrap(), expected);
+        assert!(Message::from_json(r#"{"role":"assistant"}"#).is_err() && Message::from_json(r#"{"role":"x"}"#).is_err());
+    }
 }

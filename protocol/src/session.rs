@@ -103,6 +103,9 @@ pub struct SessionRevert {
     /// Files and directories that the session may have changed and that stay as they are, because no image was stored.
     #[serde(default)]
     pub uncovered: Vec<String>,
+    /// Why they stay as they are, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, String>,
     /// This is only what would happen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub preview: bool,

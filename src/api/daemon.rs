@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use polytree_protocol::{
     PROTOCOL_VERSION,
     daemon::{LogLevel, PathGetResult, ServerInfoResult, ServerInitializeResult, ServerName, ServerStopResult},
-    methods::{LogWrite, METHODS, PathGet, RpcDiscover, ServerInfo, ServerInitialize, ServerStop},
+    gc::ServerGcResult,
+    methods::{LogWrite, METHODS, PathGet, RpcDiscover, ServerGc, ServerInfo, ServerInitialize, ServerStop},
 };
 use serde_json::Value;
 
@@ -93,6 +94,12 @@ impl Handler for ServerStop {
         })?;
         tracing::info!(?mode, running, connection = context.connection.id(), "told to stop");
         Ok(ServerStopResult { stopping: true, running })
+    }
+}
+
+impl Handler for ServerGc {
+    async fn handle(context: Context, params: Self::Params) -> Result<ServerGcResult, Error> {
+        Ok(context.daemon.retention.collect(&context.connection.environment(), params.dry_run).await?)
     }
 }
 

@@ -35,6 +35,7 @@ pub async fn run_client(command: ClientCommand, daemon: Daemon, mut screen: Scre
         ClientCommand::Models(args) => commands::models::run(args, &daemon, &mut screen, directory).await,
         ClientCommand::Auth(command) => commands::auth::run(command, &daemon, &mut screen, &mut input, directory).await,
         ClientCommand::Trust(args) => commands::trust::run(args, &daemon, &mut screen, directory).await,
+        ClientCommand::Gc(args) => commands::gc::run(args, &daemon, &mut screen).await,
     };
     match result {
         Ok(exit) => exit,

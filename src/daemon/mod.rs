@@ -7,6 +7,7 @@ mod edits;
 pub mod follow;
 pub mod life;
 pub mod listeners;
+pub mod retention;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -19,6 +20,7 @@ use self::{
     follow::Followers,
     life::{Life, Work},
     listeners::Listeners,
+    retention::Retention,
 };
 use crate::{
     config::{Loader, Places},
@@ -39,11 +41,13 @@ use crate::{
         version::version,
     },
     store::{self, Durability, Owner, OwnerKind, Ownership, Room, Store, aside::SetAside},
-    tool::{context::Environment, output},
+    tool::context::Environment,
 };
 
 /// The interval of closing idle directories and removing old events.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+/// Other things than events are removed at the first such interval, and then each time after so many.
+const FULL_RETENTION: u32 = 60;
 /// The delay of work that should not slow the start down.
 const START_DELAY: Duration = Duration::from_millis(500);
 /// Directories that were not used for this time are closed.
@@ -149,6 +153,7 @@ pub struct Daemon {
     /// When it started, also by the monotonic clock.
     pub began: Moment,
     pub life: Arc<Life>,
+    pub retention: Retention,
     /// The root of the task tree.
     pub tasks: Tasks,
     pub(crate) store: Arc<Store>,
@@ -211,6 +216,8 @@ impl Daemon {
         let work = Arc::new(sessions.clone());
         let life = Life::new(ownership.kind(), settings.idle, work, clients.count(), listeners.count());
         life.depend_on(Arc::clone(&ownership));
+        let (kept, undo, token) = (Arc::clone(&store), Arc::clone(&snapshots), tasks.token().clone());
+        let retention = Retention::new(places.clone(), kept, Arc::clone(&events), sessions.clone(), undo, token);
         let daemon = Arc::new(Self {
             places,
             events,
@@ -229,6 +236,7 @@ impl Daemon {
             listeners,
             life,
             calls: Arc::default(),
+            retention,
             began: Moment::now(),
             tasks,
             store,
@@ -238,7 +246,7 @@ impl Daemon {
             // Not awaited: a directory may be on a network file system that hangs.
             drop(Tasks::spawn_blocking(move || unfinished::remove(&unfinished)));
         }
-        drop(daemon.tasks.spawn("maintenance", Arc::clone(&daemon).maintain(settings)));
+        drop(daemon.tasks.spawn("maintenance", Arc::clone(&daemon).maintain(Arc::clone(environment))));
         drop(daemon.tasks.spawn("memory", Arc::clone(&daemon).give_back()));
         drop(daemon.tasks.spawn("damage", Arc::clone(&daemon).watch_damage()));
         drop(
@@ -287,8 +295,8 @@ impl Daemon {
         }
     }
 
-    async fn maintain(self: Arc<Self>, settings: DaemonSettings) {
-        let mut pause = START_DELAY;
+    async fn maintain(self: Arc<Self>, environment: Environment) {
+        let (mut pause, mut rounds) = (START_DELAY, 0);
         loop {
             tokio::select! {
                 () = self.tasks.token().cancelled() => return,
@@ -312,20 +320,10 @@ impl Daemon {
             self.symbols.close_idle(now_ms() - DIRECTORY_IDLE_MS);
             self.sessions.close_idle(now_ms() - DIRECTORY_IDLE_MS);
             self.finder.close_idle(now_ms() - DIRECTORY_IDLE_MS);
-            if let Err(error) = self.events.trim(settings.log_ms, settings.log_bytes).await {
-                tracing::warn!(%error, "old events could not be removed");
-            }
-            self.snapshots.prune().await;
-            let (outputs, sandbox) = (self.places.data.join("output"), Arc::clone(self.projects.sandbox()));
-            let _ = Tasks::spawn_blocking(move || {
-                sandbox.sweep();
-                for project in std::fs::read_dir(&outputs).into_iter().flatten().flatten() {
-                    if let Some(directory) = AbsPath::new(project.path()) {
-                        output::sweep(&directory);
-                    }
-                }
-            })
-            .await;
+            self.retention.maintain(&environment, rounds % FULL_RETENTION == 0).await;
+            rounds += 1;
+            let sandbox = Arc::clone(self.projects.sandbox());
+            let _ = Tasks::spawn_blocking(move || sandbox.sweep()).await;
         }
     }
 
@@ -380,8 +378,6 @@ impl Daemon {
 #[derive(Clone, Copy)]
 struct DaemonSettings {
     durability: Durability,
-    log_ms: i64,
-    log_bytes: u64,
     idle: Option<Duration>,
 }
 
@@ -399,11 +395,6 @@ impl DaemonSettings {
             Setting::Process => Durability::Process,
             Setting::Power => Durability::Power,
         };
-        Self {
-            durability,
-            log_ms: i64::from(storage.log_days) * 24 * 3600 * 1000,
-            log_bytes: storage.log_bytes,
-            idle: Some(server.idle_timeout).filter(|time| *time > 0).map(Duration::from_millis),
-        }
+        Self { durability, idle: Some(server.idle_timeout).filter(|time| *time > 0).map(Duration::from_millis) }
     }
 }

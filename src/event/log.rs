@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{Filter, Page, bus::Bus};
 use crate::{
-    stdx::time::Moment,
+    stdx::{retention::Clock, time::Moment},
     store::{self, After, Store},
 };
 
@@ -31,8 +31,8 @@ pub enum Error {
 pub struct Events {
     store: Arc<Store>,
     pub(super) bus: Arc<Bus>,
-    /// When the log was last trimmed. Locked only to replace the value.
-    last_trim: Mutex<Option<Moment>>,
+    /// When [`Events::age`] was last called. Locked only to replace the value.
+    last_aged: Mutex<Option<Moment>>,
 }
 
 fn found_or_expired<T>(after: After<T>, cursor: u64) -> Result<T, Error> {
@@ -53,7 +53,7 @@ impl Events {
         let bus = Arc::new(Bus::new(store.newest_cursor()));
         let live = Arc::clone(&bus);
         store.on_record(move |record| live.publish(record));
-        Arc::new(Self { store, bus, last_trim: Mutex::default() })
+        Arc::new(Self { store, bus, last_aged: Mutex::default() })
     }
 
     /// The newest committed cursor.
@@ -88,11 +88,12 @@ impl Events {
         found_or_expired(self.store.next_events(since, self.newest(), filter).await?, since)
     }
 
-    /// Removes the oldest events until the log is within both limits. Called at intervals: the age of events grows by
-    /// the monotonic time between two calls, so a clock that jumps removes nothing.
-    pub async fn trim(&self, max_age: i64, max_bytes: u64) -> Result<(), store::Error> {
+    /// Ages everything; called at intervals. Ages grow by the monotonic time between two calls, so a clock that jumps
+    /// removes nothing. Returns the newest cursor of the events older than `max_age` milliseconds, and the clock for other
+    /// things.
+    pub async fn age(&self, max_age: i64) -> Result<(u64, Clock), store::Error> {
         let now = Moment::now();
-        let last = self.last_trim.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
-        self.store.trim_events(last, now, max_age, max_bytes).await
+        let last = self.last_aged.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        self.store.age(last, now, max_age).await
     }
 }

@@ -114,6 +114,7 @@ impl Loading {
             guard,
             unfinished: self.places.data.join("unfinished"),
             device: paths::device(directory),
+            keeps_changes: config.snapshot.unwrap_or(true),
             compaction: config.compaction,
             output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
         }))

@@ -15,7 +15,7 @@ use super::{Error, Place, Sessions, title};
 use crate::{
     permission::rules,
     stdx::{ids, time::now_ms, version::version},
-    store::{Cause, Conversation, Copied, end_part},
+    store::{Cause, Conversation, Copied, end_part, without_undone},
 };
 
 /// The largest conversation that is copied at once, in bytes as stored.
@@ -39,9 +39,6 @@ impl Sessions {
     /// # Errors
     /// [`Error::UnknownSession`], [`Error::UnknownMessage`], [`Error::TooLarge`], [`Error::Conflict`] for an id in other use.
     pub async fn fork(&self, id: &SessionId, before: Option<MessageId>, new: NewCopy) -> Result<Session, Error> {
-        let session = self.shared.stored(id).await?;
-        // What is undone is not part of the conversation.
-        let before = before.or_else(|| session.revert.map(|revert| revert.message_id));
         let Conversation { session: source, place, messages, todos } = self.copied(id, before, MAX_FORK_BYTES).await?;
         let now = now_ms();
         let session = Session {
@@ -58,13 +55,14 @@ impl Sessions {
         self.insert(Conversation { session, place, messages, todos }, new).await
     }
 
-    /// The whole conversation, but for a turn that runs and prompts that wait.
+    /// The whole conversation, but for a turn that runs, prompts that wait, and what is undone.
     ///
     /// # Errors
     /// [`Error::UnknownSession`], [`Error::TooLarge`].
     pub async fn export(&self, id: &SessionId) -> Result<SessionExport, Error> {
         let Conversation { messages, todos, .. } = self.copied(id, None, MAX_EXPORT_BYTES).await?;
-        Ok(SessionExport { format: EXPORT_FORMAT, session: self.get(id).await?, messages, todos })
+        let session = Session { revert: None, ..self.get(id).await? };
+        Ok(SessionExport { format: EXPORT_FORMAT, session, messages, todos })
     }
 
     /// Creates a session from an exported conversation. The file is not trusted: it grants nothing, and what is not whole is
@@ -112,7 +110,13 @@ impl Sessions {
 
     async fn copied(&self, id: &SessionId, before: Option<MessageId>, limit: u64) -> Result<Conversation, Error> {
         match self.shared.store.copy(id.clone(), before.clone(), limit).await? {
-            Copied::Conversation(conversation) => Ok(*conversation),
+            Copied::Conversation(mut conversation) => {
+                // What is undone is not part of the conversation.
+                if let Some(revert) = &conversation.session.revert {
+                    conversation.messages = without_undone(conversation.messages, &revert.message_id, revert.part_id.as_ref());
+                }
+                Ok(*conversation)
+            }
             Copied::NoSession => Err(Error::UnknownSession(id.clone())),
             Copied::NoMessage => Err(Error::UnknownMessage(before.unwrap_or_default())),
             Copied::TooLarge => Err(Error::TooLarge {

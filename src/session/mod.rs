@@ -33,4 +33,4 @@ pub(crate) use sessions::{NewSession, Sessions};
 pub(crate) use submit::{Prompt, SessionEdit, Submitted};
 pub(crate) use workspace::{Models, ResolvedModel, Workspace, Workspaces};
 
-pub(crate) use crate::store::{Place, SessionQuery, UsageQuery, in_order};
+pub(crate) use crate::store::{Place, SessionQuery, UsageQuery, in_order, without_undone};

@@ -1,6 +1,8 @@
 //! Reverts: the conversation is marked as undone from a message on, and the files that the session has changed since get
 //! their earlier contents. The next prompt removes what is undone; until then it can be taken back.
 
+use std::collections::BTreeMap;
+
 use polytree_protocol::{
     events::{EventPayload, FilePath},
     id::{MessageId, PartId, SessionId},
@@ -13,13 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Workspace, mailbox::Undo, review, shared::Shared};
 use crate::{
-    snapshot::{self, ChangeSet, Done, FilePlan, Recovered, Request, Uncovered},
+    snapshot::{self, ChangeSet, Done, FilePlan, IMAGE_GONE, Recovered, Request, Uncovered},
     stdx::paths::AbsPath,
     store::{Messages, Revert, Scope, SessionChange, Undone, Unit, undone},
 };
 
 /// The largest conversation in which a revert is possible, in bytes as stored.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Why a file of a change without a set cannot be restored.
+const NO_IMAGE: &str = "this session has no earlier content of it: the session was copied, or the content could not be stored";
 
 /// What the journal of a revert says about its session, to store the outcome after a restart.
 #[derive(Debug, Serialize, Deserialize)]
@@ -144,8 +148,15 @@ async fn target(shared: &Shared, session: &Session, root: &AbsPath, message: Mes
         _ => message,
     };
     let all = undone(messages.clone(), &first, part.as_ref()).ok_or_else(|| Error::UnknownMessage(first.clone()))?;
-    let marker =
-        SessionRevert { message_id: first, part_id: part, files: Vec::new(), uncovered: Vec::new(), preview: false, snapshot: None };
+    let marker = SessionRevert {
+        message_id: first,
+        part_id: part,
+        files: Vec::new(),
+        uncovered: Vec::new(),
+        reasons: BTreeMap::new(),
+        preview: false,
+        snapshot: None,
+    };
     let Some(now) = &session.revert else {
         return Ok(Wanted { sets: sets(shared, root, &all, None).await, marker: Some(marker), earlier: None, is_moved: true });
     };
@@ -154,7 +165,7 @@ async fn target(shared: &Shared, session: &Session, root: &AbsPath, message: Mes
     let earlier = now.snapshot.clone();
     if let Some(before) = before.filter(|before| is_moved && before.all_parts().count() < all.all_parts().count()) {
         // More is undone: what is undone already stays as it is.
-        let marker = SessionRevert { files: now.files.clone(), uncovered: now.uncovered.clone(), ..marker };
+        let marker = SessionRevert { files: now.files.clone(), uncovered: now.uncovered.clone(), reasons: now.reasons.clone(), ..marker };
         return Ok(Wanted { sets: sets(shared, root, &all, Some(&before)).await, marker: Some(marker), earlier, is_moved });
     }
     // Less is undone, or the same again where files were left out: the earlier revert is taken back in the same step.
@@ -176,7 +187,7 @@ async fn made(shared: &Shared, root: &AbsPath, revert: &SessionRevert) -> Result
         Ok(id) => shared.snapshots.changes(root, id).await,
         Err(_) => None,
     };
-    let gone = || Error::State("the undo cannot be taken back: its images were removed to free space".into());
+    let gone = || Error::State(format!("the undo cannot be taken back: {IMAGE_GONE}"));
     set.map(Some).ok_or_else(gone)
 }
 
@@ -195,7 +206,8 @@ async fn sets(shared: &Shared, root: &AbsPath, undone: &Undone, but: Option<&Und
         };
         sets.push(set.unwrap_or_else(|| {
             let paths = patch.files.iter().chain(&patch.uncovered).filter_map(AbsPath::new);
-            let uncovered = paths.map(|path| Uncovered { path, reason: "its image is not stored any more".into() }).collect();
+            let reason = if patch.hash.is_empty() { NO_IMAGE } else { IMAGE_GONE };
+            let uncovered = paths.map(|path| Uncovered { path, reason: reason.into() }).collect();
             ChangeSet { uncovered, ..ChangeSet::new(root.clone()) }
         }));
     }
@@ -256,5 +268,7 @@ fn filled(marker: SessionRevert, files: &[FilePlan], uncovered: &[Uncovered]) ->
     paths.extend(uncovered.iter().map(|uncovered| uncovered.path.to_string()));
     paths.sort_unstable();
     paths.dedup();
-    SessionRevert { files: listed, uncovered: paths, ..marker }
+    let mut reasons = marker.reasons;
+    reasons.extend(uncovered.iter().map(|uncovered| (uncovered.path.to_string(), uncovered.reason.clone())));
+    SessionRevert { files: listed, uncovered: paths, reasons, ..marker }
 }

@@ -145,6 +145,18 @@ impl Sessions {
         self.shared.all(|| async { Ok(self.shared.store.children(id.clone()).await?) }).await
     }
 
+    /// Deletes an archived session that has no children and that nothing needs; returns whether it did.
+    pub async fn remove_archived(&self, id: &SessionId) -> Result<bool, Error> {
+        if self.shared.live().contains_key(id) {
+            return Ok(false);
+        }
+        let removed = self.shared.store.remove_archived(id.clone()).await?;
+        if removed {
+            self.shared.forget(id);
+        }
+        Ok(removed)
+    }
+
     /// The last `limit` messages before `before`, oldest first.
     pub async fn messages(&self, id: &SessionId, limit: Option<u32>, before: Option<MessageId>) -> Result<Vec<MessageWithParts>, Error> {
         match self.shared.store.messages(id.clone(), limit, before.clone(), MAX_LISTED_BYTES).await? {

@@ -105,6 +105,8 @@ pub struct Workspace {
     pub compaction: CompactionConfig,
     /// How much of a tool's output the model gets.
     pub output_limits: OutputLimits,
+    /// What tools change in files is kept, so that it can be undone.
+    pub keeps_changes: bool,
 }
 
 impl Workspace {

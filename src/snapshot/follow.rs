@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     find::{Changes, Finder, Touched, Tree, Unreadable},
-    git::Checkout,
+    git::{Checkout, objects::Id},
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
@@ -65,6 +65,11 @@ impl Following {
     #[must_use]
     pub fn root(&self) -> &AbsPath {
         &self.root
+    }
+
+    /// The ids of all contents that it knows. Waits for a scan.
+    pub(super) fn ids(&self) -> Vec<Id> {
+        lock(&self.ledger).ids().collect()
     }
 
     /// Waits until the first scan is complete.

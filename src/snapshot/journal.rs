@@ -142,6 +142,11 @@ impl Journal {
         Some(journal)
     }
 
+    /// The ids of the contents that it needs.
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
+        self.text.files.iter().flat_map(|entry| [&entry.from, &entry.to]).filter_map(State::content).map(|(id, _)| id)
+    }
+
     /// Whether a file was written already.
     pub(super) fn is_done(&self, file: usize) -> bool {
         self.done.contains(&file)

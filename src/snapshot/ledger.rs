@@ -16,7 +16,7 @@ use crate::{
     find::{EntryKind, Touched, Tree},
     git::{
         checkout::GitDirs,
-        objects::Borrowed,
+        objects::{Borrowed, Id},
         path::{git_bytes, os_string},
     },
     stdx::paths::AbsPath,
@@ -228,6 +228,16 @@ impl Ledger {
         }
     }
 
+    /// The ids of all contents that it knows.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        let known = self.known.values().map(|known| &known.state);
+        let of_command = |active: &Active| {
+            let closed = active.closed.iter().flat_map(|change| [&change.before, &change.after]);
+            active.before.values().chain(closed).filter_map(State::content).collect::<Vec<_>>()
+        };
+        known.filter_map(State::content).chain(self.active.values().flat_map(of_command)).map(|(id, _)| id)
+    }
+
     /// Registers a command and returns its number.
     pub fn begin(&mut self, session: SessionId, tree: Arc<Tree>) -> u64 {
         let number = self.next;
@@ -263,7 +273,7 @@ impl Ledger {
 
     /// Copies a content that only the repository has, since git may remove it later.
     fn own(&self, state: &mut State, borrowed: Option<&Borrowed>) {
-        let Some((id, size)) = state.content().filter(|(id, _)| !self.objects.contains(*id)) else { return };
+        let Some((id, size)) = state.content().filter(|(id, _)| self.objects.renew(*id).is_none()) else { return };
         let content = borrowed.and_then(|borrowed| borrowed.read(id, size));
         let kept = content.map(|content| self.objects.write(&content));
         match kept {

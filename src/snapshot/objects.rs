@@ -1,41 +1,46 @@
-//! The object store: contents by id, one file each, readable only by the user. Beyond a size limit the oldest objects are
-//! removed. Writing an existing object renews it.
+//! The object store: contents by id, one file each, readable only by the user. Objects are removed one by one, those first
+//! that were used longest ago. Writing an existing object renews it.
 //!
 //! Objects are not stored in a git repository of our own, because libgit2 reads the user's git settings for that, and a
 //! broken settings file would disable undo.
 
 use std::{
+    collections::HashSet,
     fs, io,
     io::Write as _,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
-use crate::{git::objects::Id, stdx::paths::AbsPath};
+use crate::{
+    git::objects::Id,
+    stdx::{
+        paths::AbsPath,
+        retention::{Item, Total},
+    },
+};
 
-/// How full the store is after pruning, in percent.
-const PRUNED_TO: u64 = 80;
-
-/// How full the store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// The size of all objects, in bytes.
-    pub bytes: u64,
-    /// The size limit, in bytes.
-    pub limit: u64,
-}
+/// Why a file cannot be restored, once its content was removed.
+pub const IMAGE_GONE: &str = "its earlier content was removed, as the limits `storage.snapshot_days` and `storage.snapshot_bytes` say";
 
 /// An object store.
 pub struct Objects {
     directory: AbsPath,
-    limit: u64,
-    bytes: AtomicU64,
-    /// The number of operations that need all objects. Locked while objects are removed.
+    /// The size of all objects, once they were listed.
+    bytes: OnceLock<AtomicU64>,
+    /// The number of operations that need all objects. Locked while an object is removed or renewed.
     users: Mutex<usize>,
+}
+
+/// An object as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    path: PathBuf,
+    modified: SystemTime,
 }
 
 /// Suspends pruning until it is dropped.
@@ -51,13 +56,10 @@ impl Objects {
     /// Opens the store in a directory, which is created if missing.
     ///
     /// # Errors
-    /// When the directory cannot be created or read.
-    pub fn open(directory: &AbsPath, limit: u64) -> io::Result<Self> {
+    /// When the directory cannot be created.
+    pub fn open(directory: &AbsPath) -> io::Result<Self> {
         make_private(directory)?;
-        let objects = Self { directory: directory.clone(), limit, bytes: AtomicU64::new(0), users: Mutex::default() };
-        let all = objects.list()?;
-        objects.bytes.store(all.iter().map(|file| file.size).sum(), Ordering::Relaxed);
-        Ok(objects)
+        Ok(Self { directory: directory.clone(), bytes: OnceLock::new(), users: Mutex::default() })
     }
 
     /// Stores a content.
@@ -67,12 +69,8 @@ impl Objects {
     pub fn write(&self, content: &[u8]) -> io::Result<Id> {
         let id = Id::of(content);
         let path = self.path(id);
-        if let Ok(file) = fs::OpenOptions::new().append(true).open(&path) {
-            // If the time cannot be set, the object is only removed earlier.
-            let _ = file.set_modified(SystemTime::now());
-            if file.metadata().is_ok_and(|metadata| metadata.len() == content.len() as u64) {
-                return Ok(id);
-            }
+        if self.renew(id) == Some(content.len() as u64) {
+            return Ok(id);
         }
         let parent = path.parent().unwrap_or(self.directory.as_path());
         let mut builder = tempfile::Builder::new();
@@ -86,20 +84,26 @@ impl Objects {
         };
         file.write_all(content)?;
         file.persist(&path).map_err(|error| error.error)?;
-        self.bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
+        if let Some(bytes) = self.bytes.get() {
+            bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
+        }
         Ok(id)
+    }
+
+    /// Marks an object as used now; its size, or `None` if it is missing.
+    #[must_use]
+    pub fn renew(&self, id: Id) -> Option<u64> {
+        let _guard = self.users();
+        let file = fs::OpenOptions::new().append(true).open(self.path(id)).ok()?;
+        // If the time cannot be set, the object is only removed earlier.
+        let _ = file.set_modified(SystemTime::now());
+        Some(file.metadata().ok()?.len())
     }
 
     /// Reads a content; `None` if it is missing or damaged.
     #[must_use]
     pub fn read(&self, id: Id) -> Option<Vec<u8>> {
         fs::read(self.path(id)).ok().filter(|content| Id::of(content) == id)
-    }
-
-    /// Whether an object exists.
-    #[must_use]
-    pub fn contains(&self, id: Id) -> bool {
-        self.path(id).exists()
     }
 
     /// Suspends pruning until the value is dropped.
@@ -113,38 +117,54 @@ impl Objects {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current size and the limit.
+    /// The size of all objects in bytes, once they were listed.
     #[must_use]
-    pub fn usage(&self) -> Usage {
-        Usage { bytes: self.bytes.load(Ordering::Relaxed), limit: self.limit }
+    pub fn size(&self) -> Option<u64> {
+        self.bytes.get().map(|bytes| bytes.load(Ordering::Relaxed))
     }
 
-    /// Removes the oldest objects beyond the limit. Does nothing while pruning is suspended.
+    /// Removes an object, unless it was used since it was found or an operation needs all objects; returns whether it did.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, object: &Object, size: u64) -> io::Result<bool> {
+        let users = self.users();
+        let is_same =
+            || fs::symlink_metadata(&object.path).and_then(|now| now.modified()).is_ok_and(|modified| modified == object.modified);
+        if *users > 0 || !is_same() {
+            return Ok(false);
+        }
+        fs::remove_file(&object.path)?;
+        if let Some(bytes) = self.bytes.get() {
+            bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    /// All objects. `needed`: the ids of those that stay, as do those that were used after `since`, in milliseconds since
+    /// 1970. Files that a killed process has left unfinished are objects like others.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn prune(&self) -> io::Result<()> {
-        if self.bytes.load(Ordering::Relaxed) <= self.limit {
-            return Ok(());
-        }
-        let users = self.users();
-        if *users > 0 {
-            return Ok(());
-        }
-        let mut all = self.list()?;
-        all.sort_by_key(|file| file.modified);
-        let mut left: u64 = all.iter().map(|file| file.size).sum();
-        let goal = self.limit / 100 * PRUNED_TO;
-        for file in all {
-            if left <= goal {
-                break;
-            }
-            if fs::remove_file(&file.path).is_ok() {
-                left -= file.size;
+    pub fn list(&self, needed: &HashSet<Id>, since: i64) -> io::Result<Vec<Item<Object>>> {
+        let needed: HashSet<PathBuf> = needed.iter().map(|id| self.path(*id)).collect();
+        let mut all = Vec::new();
+        for directory in fs::read_dir(&self.directory)? {
+            for file in fs::read_dir(directory?.path()).into_iter().flatten().flatten() {
+                let Ok(metadata) = file.metadata() else { continue };
+                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                let used = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let used = i64::try_from(used.as_millis()).unwrap_or(i64::MAX);
+                let path = file.path();
+                let is_needed = used >= since || needed.contains(&path);
+                all.push(Item { what: Object { path, modified }, bytes: metadata.len(), used, is_needed });
             }
         }
-        self.bytes.store(left, Ordering::Relaxed);
-        Ok(())
+        let bytes = Total::of(&all).bytes;
+        if let Err(new) = self.bytes.set(AtomicU64::new(bytes)) {
+            self.bytes.get().into_iter().for_each(|old| old.store(new.load(Ordering::Relaxed), Ordering::Relaxed));
+        }
+        Ok(all)
     }
 
     fn path(&self, id: Id) -> PathBuf {
@@ -152,24 +172,6 @@ impl Objects {
         let (first, rest) = name.split_at(2);
         self.directory.as_path().join(first).join(rest)
     }
-
-    fn list(&self) -> io::Result<Vec<Found>> {
-        let mut all = Vec::new();
-        for directory in fs::read_dir(&self.directory)? {
-            for file in fs::read_dir(directory?.path()).into_iter().flatten().flatten() {
-                let Ok(metadata) = file.metadata() else { continue };
-                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                all.push(Found { path: file.path(), size: metadata.len(), modified });
-            }
-        }
-        Ok(all)
-    }
-}
-
-struct Found {
-    path: PathBuf,
-    size: u64,
-    modified: SystemTime,
 }
 
 /// Creates a directory that only its owner can access.
@@ -188,38 +190,64 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
     use super::*;
+    use crate::stdx::retention::{Clock, Limit, over};
 
-    #[test]
-    fn the_oldest_go_and_all_is_private() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = AbsPath::new(place.path()).unwrap().join("objects");
-        let objects = Arc::new(Objects::open(&directory, 1000).unwrap());
+    /// Objects of ten times, the oldest first.
+    fn aged(objects: &Objects) -> Vec<Id> {
         let ids: Vec<Id> = (0..10u8).map(|number| objects.write(&[number; 100]).unwrap()).collect();
-        objects.prune().unwrap();
-        assert!(ids.iter().all(|id| objects.contains(*id)), "as much as it may hold");
         for (age, id) in ids.iter().enumerate() {
-            let long_ago = SystemTime::now() - Duration::from_secs(1000 - age as u64);
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + age as u64);
             fs::File::options().append(true).open(objects.path(*id)).unwrap().set_modified(long_ago).unwrap();
         }
+        ids
+    }
+
+    fn there(objects: &Objects, ids: &[Id]) -> String {
+        ids.iter().map(|id| if objects.path(*id).exists() { 'x' } else { '-' }).collect()
+    }
+
+    #[test]
+    fn objects_go_by_age_and_size_but_for_those_that_are_needed() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = AbsPath::new(place.path()).unwrap().join("objects");
+        let objects = Arc::new(Objects::open(&directory).unwrap());
+        let ids = aged(&objects);
+        assert_eq!(objects.size(), None, "not counted yet");
         objects.write(&[0; 100]).unwrap();
-        assert_eq!(objects.usage().bytes, 1000, "it was there");
-        objects.write(b"one more").unwrap();
+        let needed = HashSet::from([ids[2]]);
+        let all = objects.list(&needed, i64::MAX).unwrap();
+        assert_eq!(objects.size(), Some(1000));
+        let limit = Limit { age: None, bytes: Some(600) };
+        let over = over(all, limit, &Clock::default());
+        // Another one is used meanwhile.
+        objects.write(&[3; 100]).unwrap();
         let kept = objects.keep();
-        objects.prune().unwrap();
-        assert!(objects.contains(ids[1]), "nothing goes while somebody needs it");
+        assert!(!over.iter().any(|item| objects.remove(&item.what, item.bytes).unwrap()), "nothing goes while a revert needs all");
         drop(kept);
-        objects.prune().unwrap();
-        let there: Vec<bool> = ids.iter().map(|id| objects.contains(*id)).collect();
-        assert_eq!(there, [true, false, false, false, true, true, true, true, true, true]);
-        assert_eq!(Objects::open(&directory, 1000).unwrap().usage(), objects.usage());
-        for found in objects.list().unwrap() {
-            assert_eq!(fs::metadata(&found.path).unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(fs::metadata(found.path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        let removed = over.iter().filter(|item| objects.remove(&item.what, item.bytes).unwrap()).count();
+        assert_eq!((removed, objects.size()), (3, Some(700)));
+        assert_eq!(there(&objects, &ids), "x-xx--xxxx", "the first one was written again");
+        objects.write(b"one more").unwrap();
+        assert_eq!(objects.size(), Some(708));
+        objects.list(&needed, 0).unwrap();
+        assert_eq!(objects.size(), Some(708));
+        assert!(objects.list(&needed, 0).unwrap().iter().all(|item| item.is_needed), "used after that time");
+        assert_eq!(objects.renew(ids[1]), None);
+    }
+
+    #[test]
+    fn all_is_private_and_what_was_cut_is_written_again() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = AbsPath::new(place.path()).unwrap().join("objects");
+        let objects = Objects::open(&directory).unwrap();
+        let ids = aged(&objects);
+        for found in objects.list(&HashSet::new(), 0).unwrap() {
+            let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&found.what.path), mode(found.what.path.parent().unwrap())), (0o600, 0o700));
         }
         assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
-        // One that was cut is written again, and never given to anybody.
         fs::write(objects.path(ids[9]), "cut").unwrap();
-        assert_eq!(objects.read(ids[9]), None);
+        assert_eq!(objects.read(ids[9]), None, "it is never given to anybody");
         objects.write(&[9; 100]).unwrap();
         assert_eq!(objects.read(ids[9]).as_deref(), Some(&[9; 100][..]));
     }

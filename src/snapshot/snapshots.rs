@@ -15,7 +15,7 @@ use super::{
     journal::{Done, Journal, Recovered, Text},
     ledger::Limits,
     look,
-    objects::{Objects, Usage},
+    objects::Objects,
     plan::{self, Action, FilePlan, Held, Plan, Request},
     state::{Mode, State},
 };
@@ -29,9 +29,6 @@ use crate::{
     overlay::{self, NotApplied, Overlay, Policy, TextUnknown},
     stdx::{paths::AbsPath, tasks::Tasks},
 };
-
-/// The size limit of the object store.
-pub const STORE_BYTES: u64 = 2 << 30;
 
 /// Why a revert failed. No file was changed.
 #[derive(Debug, thiserror::Error)]
@@ -61,14 +58,14 @@ pub struct Reverted {
 
 /// The undo store of the daemon, shared by all projects.
 pub struct Snapshots {
-    objects: Arc<Objects>,
-    journals: AbsPath,
+    pub(super) objects: Arc<Objects>,
+    pub(super) journals: AbsPath,
     notes: AbsPath,
     finder: Arc<Finder>,
     overlay: Arc<Overlay>,
     tasks: Tasks,
     limits: Limits,
-    following: Mutex<HashMap<AbsPath, Weak<Following>>>,
+    pub(super) following: Mutex<HashMap<AbsPath, Weak<Following>>>,
     faults: Arc<Faults>,
 }
 
@@ -79,7 +76,7 @@ impl Snapshots {
     /// When it cannot be made or read.
     pub fn open(data: &AbsPath, notes: AbsPath, finder: Arc<Finder>, overlay: Arc<Overlay>, tasks: Tasks) -> io::Result<Self> {
         let directory = data.join("snapshots");
-        let objects = Arc::new(Objects::open(&directory.join("objects"), STORE_BYTES)?);
+        let objects = Arc::new(Objects::open(&directory.join("objects"))?);
         Ok(Self {
             objects,
             journals: directory.join("journal"),
@@ -98,21 +95,6 @@ impl Snapshots {
     pub(super) fn with(mut self, limits: Limits, faults: Faults) -> Self {
         (self.limits, self.faults) = (limits, Arc::new(faults));
         self
-    }
-
-    /// How full the store is.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.objects.usage()
-    }
-
-    /// Removes the oldest objects when the store exceeds its limit.
-    pub async fn prune(&self) {
-        let objects = Arc::clone(&self.objects);
-        let pruned = Tasks::spawn_blocking(move || objects.prune()).await;
-        if let Ok(Err(error)) = pruned {
-            tracing::warn!(%error, "old images of files cannot be removed");
-        }
     }
 
     /// Tracks a checkout, which is required to see what commands change in it. Hold the value while commands may run.

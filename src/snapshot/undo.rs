@@ -5,6 +5,7 @@
 
 use super::{
     change::Change,
+    objects::IMAGE_GONE,
     state::{Mode, State},
 };
 use crate::git::{merge::merge, objects::Id};
@@ -89,7 +90,7 @@ fn step(now: Undone, after: &State, before: &State, read: &dyn Fn(Id) -> Option<
         let state = State::File { id: *now_id, size: *now_size, mode };
         return Ok(Undone { piece: Piece { state, content: piece.content }, is_merged: true });
     }
-    let gone = || Refusal::Uncovered("its image was removed from the store to free space".into());
+    let gone = || Refusal::Uncovered(IMAGE_GONE.into());
     let ours = match piece.content {
         Some(content) => content,
         None => read(*now_id).ok_or_else(gone)?,

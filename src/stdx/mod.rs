@@ -12,6 +12,7 @@ pub mod paths;
 pub(crate) mod private_file;
 pub mod process;
 pub(crate) mod recent;
+pub mod retention;
 pub mod secrets;
 pub(crate) mod tasks;
 pub(crate) mod text;

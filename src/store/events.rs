@@ -1,12 +1,13 @@
 //! The event log: read by cursor, trimmed from its oldest end.
 
+mod retention;
+
 use std::collections::HashSet;
 
 use polytree_protocol::events::EventPayload;
 use polytree_protocol::id::ProjectId;
 
 use super::{Error, Extent, Filter, Page, Rows, Scope, Store};
-use crate::stdx::time::Moment;
 
 /// The result of reading after a cursor.
 #[derive(Debug)]
@@ -85,13 +86,5 @@ impl Store {
             Ok(())
         })
         .await
-    }
-
-    /// Removes the oldest events until the log is within both limits. `last` is the previous call of this process.
-    pub async fn trim_events(&self, last: Option<Moment>, now: Moment, max_age: i64, max_bytes: u64) -> Result<(), Error> {
-        let old = self.write(move |transaction| transaction.rows.age_events(last, now, max_age)).await?;
-        // In small transactions, so that other writes do not wait long.
-        while self.write(move |transaction| transaction.rows.trim_events(old, max_bytes)).await? {}
-        Ok(())
     }
 }

@@ -34,13 +34,13 @@ pub use owner::{LockState, Owner, OwnerKind, Ownership, Room};
 pub(crate) use projects::{Answer, Ask, Evidence, Known, LINKED, LinkedCheckout, ProjectChange, ProjectFacts, Seen};
 pub(crate) use prompts::{
     Admitted, NewPrompt, Origin,
-    order::{Undone, in_order, undone},
+    order::{Undone, in_order, undone, without_undone},
 };
 pub(crate) use questions::{Answered, Asked, Replied, Reply};
 pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};
 pub(crate) use rows::{
-    CheckoutId, KnownProject, Place, PlaceKind, ProjectPlace, Question, Review, SeenFiles, SessionQuery, StoredCheckout, UsageQuery,
+    CheckoutId, KnownProject, Needed, Place, PlaceKind, ProjectPlace, Question, Review, SeenFiles, SessionQuery, StoredCheckout, UsageQuery,
 };
 pub(crate) use sessions::{Created, Messages};
 pub(crate) use settle::{Cause, Settled, end_part, new_answer};

@@ -19,12 +19,16 @@ use super::{
     Error, Extent, Filter, Page, Scope,
     identity::{Sighting, Stamp},
 };
-use crate::stdx::{paths::AbsPath, time::Moment};
+use crate::stdx::{
+    paths::AbsPath,
+    retention::{Clock, Total},
+    time::Moment,
+};
 
 type Result<T> = std::result::Result<T, Error>;
 
 /// All stored data. Methods with `&self` read, those with `&mut self` write: a reader gets a shared reference.
-pub trait Rows: Sessions + Messages + Prompts + Todos + Reviews + Usage + Questions + Projects + Events {
+pub trait Rows: Sessions + Messages + Prompts + Todos + Reviews + Usage + Questions + Projects + Events + Retention {
     /// Adds a step to run after the commit, in commit order, on the thread that commits: it must be quick. It is
     /// dropped if the transaction is rolled back.
     fn after_commit(&mut self, step: Box<dyn FnOnce() + Send>);
@@ -367,6 +371,49 @@ pub trait Events {
     /// Adds the time since `last`, the previous call of this process, to the age of all events. Returns the newest
     /// cursor of the events older than `max_age` milliseconds.
     fn age_events(&mut self, last: Option<Moment>, now: Moment, max_age: i64) -> Result<u64>;
-    /// Removes up to a thousand events that are not after `old` or exceed `max_bytes`; false if there were none.
-    fn trim_events(&mut self, old: u64, max_bytes: u64) -> Result<bool>;
+    /// The clock by which other things than events age.
+    fn clock(&self, now: i64) -> Result<Clock>;
+    /// How many events are not after `old` or exceed `max_bytes`.
+    fn events_over(&self, old: u64, max_bytes: Option<u64>) -> Result<Total>;
+    /// Removes some of these events, the oldest first.
+    fn trim_events(&mut self, old: u64, max_bytes: Option<u64>) -> Result<Total>;
+}
+
+/// A session, as far as it matters to retention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetainedSession {
+    pub id: SessionId,
+    pub parent_id: Option<SessionId>,
+    /// When it was archived.
+    pub archived: Option<i64>,
+    /// It is at work, has prompts that wait, or an undo that can be taken back.
+    pub is_needed: bool,
+}
+
+/// What sessions need of what is kept outside of the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// The change sets of tool calls and reverts.
+    pub changes: HashSet<String>,
+    /// The files with whole outputs of tools.
+    pub outputs: HashSet<String>,
+}
+
+/// What is kept for a time only.
+pub trait Retention {
+    /// Sessions, as far as they matter to retention: all, or one with its children.
+    fn retained(&self, only: Option<&SessionId>) -> Result<Vec<RetainedSession>>;
+    /// What the sessions at work, and those with an undo that can be taken back, need of what is kept outside of the
+    /// database.
+    fn needed(&self) -> Result<Needed>;
+    /// Removes some events of a session; returns how many.
+    fn remove_events(&mut self, session: &SessionId) -> Result<u64>;
+    /// Deletes a session. Its messages are only hidden, since there may be many: [`Retention::purge`] deletes them.
+    fn hide_session(&mut self, id: &SessionId) -> Result<()>;
+    /// Deletes some hidden messages; false if there were none.
+    fn purge(&mut self) -> Result<bool>;
+    /// The bytes of the free pages of the database, and of all its pages.
+    fn space(&self) -> Result<(u64, u64)>;
+    /// Takes free pages from the end of the database, at most so many.
+    fn free_pages(&mut self, most: u32) -> Result<()>;
 }

@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod definition;
 
 pub(crate) mod invalid;
+pub(crate) mod kept;
 mod lenient;
 mod outcome;
 pub(crate) mod output;

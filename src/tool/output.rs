@@ -4,7 +4,6 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write as _},
-    time::{Duration, SystemTime},
 };
 
 use serde_json::{Map, Value, json};
@@ -18,9 +17,6 @@ use crate::stdx::{
     tasks::Tasks,
     text::{prefix, suffix},
 };
-
-/// How long a kept file stays.
-pub const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// Of what is shown, how much is from the beginning; the rest is from the end.
 const HEAD_PERCENT: usize = 60;
@@ -63,17 +59,6 @@ pub async fn cap(context: &ToolContext, is_paged: bool, output: ToolOutput) -> T
     }
     output.metadata = Value::Object(metadata);
     output
-}
-
-/// Removes kept files that are older than [`KEPT_FOR`] and gives their number. What cannot be removed stays.
-pub fn sweep(directory: &AbsPath) -> usize {
-    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
-    let is_old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > KEPT_FOR);
-    entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.modified().is_ok_and(is_old)))
-        .filter(|entry| std::fs::remove_file(entry.path()).is_ok())
-        .count()
 }
 
 fn is_too_long(text: &str, limits: OutputLimits) -> bool {
@@ -194,21 +179,6 @@ mod tests {
         let capped = cap(&place.context, false, output(&"x\n".repeat(5000))).await;
         assert!(capped.output.contains("could not be kept") && capped.output.len() < 10_000, "{}", capped.output);
         assert_eq!(capped.metadata.get("outputPath"), None);
-    }
-
-    #[test]
-    fn only_old_files_are_swept() {
-        let place = Place::new();
-        let directory = &place.context.output_directory;
-        let now = SystemTime::now();
-        for (name, days) in [("old.txt", 8), ("new.txt", 6)] {
-            fs::write(directory.join(name), "").unwrap();
-            let file = OpenOptions::new().write(true).open(directory.join(name)).unwrap();
-            file.set_modified(now - Duration::from_secs(days * 24 * 60 * 60)).unwrap();
-        }
-        assert_eq!(sweep(directory), 1);
-        assert!(directory.join("new.txt").as_path().exists());
-        assert_eq!(sweep(&directory.join("missing")), 0);
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     client::{Client, text},
+    command::polytree,
     fixture::Fixture,
     model_server::{Answer, openai},
 };
@@ -176,4 +177,71 @@ async fn an_imported_file_grants_nothing_and_must_be_whole() {
     assert!(messages[3]["info"]["time"]["completed"].is_number());
     assert_eq!(messages[3]["parts"][call]["state"]["status"], "error");
     assert_eq!(client.call("session.status", json!({})).await, json!({}));
+}
+
+#[tokio::test]
+async fn what_is_undone_is_neither_exported_nor_copied() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = conversation(&fixture, &mut client).await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    let prompt = &messages[2]["info"]["id"];
+    client.call("session.revert", json!({ "sessionID": session, "messageID": prompt })).await;
+    let exported = async |client: &mut Client| {
+        let export = client.call("session.export", json!({ "sessionID": session })).await;
+        assert_eq!(export["session"].get("revert"), None, "{export}");
+        let (code, out, err) = polytree(&fixture, &["sessions", "export", &session]).await;
+        assert_eq!(code, 0, "{err}");
+        let written: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(texts(&written["messages"]), texts(&export["messages"]), "the command writes the same");
+        assert_eq!(written["session"].get("revert"), None, "{written}");
+        let fork = client.call("session.fork", json!({ "sessionID": session })).await;
+        let copied = client.call("session.messages", json!({ "sessionID": fork["id"] })).await;
+        assert_eq!(texts(&copied), texts(&export["messages"]), "a fork copies the same");
+        texts(&export["messages"])
+    };
+    assert_eq!(exported(&mut client).await, ["first", "first answer"]);
+    let (code, page, err) = polytree(&fixture, &["sessions", "export", "--format", "markdown", &session]).await;
+    assert!(code == 0 && page.contains("first answer") && !page.contains("second"), "{err}{page}");
+    // From a part on: the earlier parts of the answer stay.
+    client.call("session.unrevert", json!({ "sessionID": session })).await;
+    let read = json!({ "filePath": "a.txt" });
+    fixture.models.push(Answer::openai_calls(&[("call_x", "read", read.clone()), ("call_y", "read", read)]));
+    fixture.models.push(Answer::openai_text("third answer"));
+    client.prompt(&session, "third").await;
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    let answer = &messages[6];
+    let call = answer["parts"].as_array().unwrap().iter().find(|part| part["callID"] == "call_y").unwrap();
+    client.call("session.revert", json!({ "sessionID": session, "messageID": answer["info"]["id"], "partID": call["id"] })).await;
+    assert_eq!(exported(&mut client).await, ["first", "first answer", "second", "", "second answer", "third", ""]);
+    let export = client.call("session.export", json!({ "sessionID": session })).await;
+    let calls: Vec<&Value> = export["messages"][6]["parts"].as_array().unwrap().iter().filter_map(|part| part.get("callID")).collect();
+    assert_eq!(calls, ["call_x"]);
+}
+
+#[tokio::test]
+async fn a_conversation_over_the_limit_of_an_answer_is_read_in_pages() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    fixture.models.push(Answer::sse([openai::text("half")]).hang());
+    client.subscribe(json!({ "types": ["message.part.delta"] })).await;
+    let session = client.session().await;
+    client.call("session.submit", json!({ "sessionID": session, "parts": "first" })).await;
+    client.event_of("message.part.delta").await;
+    for letter in ["a", "b", "c"] {
+        client.call("session.submit", json!({ "sessionID": session, "parts": letter.repeat(12 << 20) })).await;
+    }
+    client.call("session.abort", json!({ "sessionID": session })).await;
+    for method in ["session.export", "session.messages"] {
+        let refused = client.refused(method, json!({ "sessionID": session })).await;
+        assert_eq!((&refused["data"]["kind"], &refused["data"]["limit"]), (&json!("too_large"), &json!(32 << 20)), "{refused}");
+    }
+    let page = client.call("session.messages", json!({ "sessionID": session, "limit": 2 })).await;
+    assert_eq!(texts(&page).iter().map(String::len).collect::<Vec<_>>(), [12 << 20, 12 << 20]);
+    // It is copied all the same, and a part of it can be exported.
+    let fork = client.call("session.fork", json!({ "sessionID": session })).await;
+    assert_eq!(client.refused("session.export", json!({ "sessionID": fork["id"] })).await["data"]["kind"], "too_large");
+    let early = client.call("session.fork", json!({ "sessionID": session, "messageID": page[0]["info"]["id"] })).await;
+    let export = client.call("session.export", json!({ "sessionID": early["id"] })).await;
+    assert_eq!(export["messages"].as_array().unwrap().len(), 3, "the first prompt with its answer, and a");
 }

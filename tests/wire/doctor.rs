@@ -118,6 +118,7 @@ async fn an_error_is_an_exit_code() {
           database # UNIT, # UNIT in its log
           rows # sessions, # messages, # parts, # events; # UNIT of events
           outputs # UNIT in # files
+          undo # UNIT in # files
           logs # UNIT in # file
           check ok
 
@@ -200,6 +201,7 @@ async fn with_a_daemon_it_shows_work_and_questions() {
           database # UNIT, # UNIT in its log
           rows # sessions, # messages, # parts, # events; # UNIT of events
           outputs # UNIT in # files
+          undo # UNIT in # files
           logs # UNIT in # file
 
         Settings

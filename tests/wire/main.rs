@@ -25,6 +25,7 @@ mod conversation;
 mod copies;
 mod crash;
 mod defaults;
+mod defects;
 mod diagnose;
 mod doctor;
 mod events;
@@ -48,6 +49,7 @@ mod queue;
 mod reach;
 mod relay;
 mod resources;
+mod retention;
 mod revert;
 #[cfg(target_os = "linux")]
 mod sandbox;

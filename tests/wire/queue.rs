@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::support::{
     client::{Client, text},
+    command::polytree,
     fixture::Fixture,
     model_server::{Answer, openai},
 };
@@ -198,4 +199,56 @@ async fn an_abort_cancels_a_steering_prompt_that_was_not_read() {
     idle(&client).await;
     assert_eq!(state(&mut client, &session, &entered).await, "cancelled");
     assert_eq!(client.call("session.queue", json!({ "sessionID": session })).await, json!([]));
+}
+
+#[tokio::test]
+async fn the_queue_is_changed_in_the_terminal() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, gate) = busy(&fixture, &mut client).await;
+    let mut ids = Vec::new();
+    for prompt in ["alpha", "beta\u{1b}[2J", "gamma"] {
+        ids.push(submit(&mut client, &session, prompt).await.as_str().unwrap().to_owned());
+    }
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let lines = async |arguments: &[&str]| {
+        let (code, out, err) = polytree(&fixture, &[&["sessions", "queue", session.as_str()][..], arguments].concat()).await;
+        (code, out.lines().map(|line| line.split_once("  ").unwrap().1.to_owned()).collect::<Vec<_>>(), err)
+    };
+    let (code, waiting, err) = lines(&[]).await;
+    assert_eq!((code, waiting.len(), waiting[0].as_str(), waiting[2].as_str()), (0, 3, "alpha", "gamma"), "{err}");
+    assert!(waiting[1].starts_with("beta") && !waiting[1].contains('\u{1b}'), "{waiting:?}");
+    assert_eq!(lines(&["--move", ids[2], "--before", ids[0]]).await.1[..2], ["gamma", "alpha"]);
+    assert_eq!(lines(&["--move", ids[2]]).await.1[2], "gamma");
+    assert_eq!(lines(&["--remove", ids[1]]).await.1, ["alpha", "gamma"]);
+    let (code, waiting, err) = lines(&["--remove", ids[1]]).await;
+    assert!(code == 1 && waiting.is_empty() && err.contains("does not wait"), "{code} {err}");
+    assert_eq!(lines(&["--replace", ids[0], "new", "words"]).await.1, ["new words", "gamma"]);
+    let (code, out, _) = polytree(&fixture, &["sessions", "queue", &session, "--json"]).await;
+    let listed: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, &listed[0]["messageID"], &listed[0]["parts"][0]["text"]), (0, &json!(ids[0]), &json!("new words")));
+    for wrong in [&["--before", "x"][..], &["--remove", ids[0], "--move", ids[2]], &["words"], &["--replace", ids[0]]] {
+        assert_eq!(lines(wrong).await.0, 2, "{wrong:?}");
+    }
+    let (code, out, err) = polytree(&fixture, &["sessions", "steer", &session, "use", "tabs"]).await;
+    assert!(code == 0 && out.starts_with("msg_"), "{out}{err}");
+    assert_eq!(queue(&mut client, &session).await.last().unwrap(), "use tabs");
+    let (code, out, err) = polytree(&fixture, &["sessions", "todo", &session]).await;
+    assert!(code == 0 && out.is_empty() && err.contains("no task list"), "{err}");
+    fixture.models.push(Answer::openai_calls(&[(
+        "t",
+        "todowrite",
+        json!({ "todos": [
+        { "content": "one", "status": "completed", "priority": "low" }, { "content": "two", "status": "in_progress", "priority": "low" },
+    ] }),
+    )]));
+    for _ in 0..3 {
+        fixture.models.push(Answer::openai_text("ok"));
+    }
+    gate.notify_one();
+    idle(&client).await;
+    let (_, out, _) = polytree(&fixture, &["sessions", "todo", &session]).await;
+    assert_eq!(out, "[x] one\n[-] two\n");
+    let (code, out, err) = polytree(&fixture, &["sessions", "queue", &session]).await;
+    assert!(code == 0 && out.is_empty() && err.contains("no prompts wait"), "{err}");
 }

@@ -2,9 +2,11 @@
 
 mod compact;
 mod export;
+mod queue;
 mod recording;
 mod revert;
 mod serve;
+mod sessions;
 
 use std::{
     ffi::OsString,
@@ -15,18 +17,16 @@ use clap::{
     CommandFactory as _, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use polytree_protocol::{
-    id::{MessageId, SessionId},
-    provider::ModelRef,
-    sandbox::Mode,
-};
+use polytree_protocol::{id::SessionId, provider::ModelRef, sandbox::Mode};
 
 pub use self::{
     compact::SessionsCompactArgs,
     export::{ExportFormat, SchemaArgs, SessionsExportArgs, SessionsImportArgs},
+    queue::{SessionsQueueArgs, SessionsSteerArgs, SessionsTodoArgs},
     recording::RecordingArgs,
     revert::{SessionsRevertArgs, SessionsUnrevertArgs},
     serve::{ServeArgs, StdioArgs, StopArgs},
+    sessions::{SessionsCommand, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
 };
 use crate::{
     cli::{client::Failure, render::sanitize},
@@ -41,13 +41,14 @@ const HELP: &str = "\
 
 \u{1b}[1mWork:\u{1b}[0m
   run          Ask the agent something in this directory and watch it work
-  sessions     List, show and delete sessions
+  sessions     List, show, change and delete sessions
 
 \u{1b}[1mSet up:\u{1b}[0m
   models       Show the models that can be used, and what is missing for the others
   auth         Store, list and remove the keys of model services
   trust        Let the agent use the settings and agents in this project's files
   doctor       Report the state of the daemon, and what to do about problems
+  gc           Remove what is over the limits of the settings
   completions  Print the completions of a shell
   help         Print this message or the help of the given subcommand(s)
 
@@ -177,7 +178,7 @@ pub enum ClientCommand {
     /// The answer goes to the standard output, everything else to the standard error. When the agent needs permission,
     /// you are asked at the terminal. Ctrl-C ends the turn and keeps the session; a second Ctrl-C exits at once.
     Run(Box<RunArgs>),
-    /// List, show and delete sessions
+    /// List, show, change and delete sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
     /// Show the models that can be used, and what is missing for the others
@@ -196,6 +197,12 @@ pub enum ClientCommand {
     /// A repository's own files are not used before you trust it, because they can make the agent run commands. Trust covers
     /// the files as they are now: changed and new ones wait until you trust again. Look at them first with `polytree trust --list`.
     Trust(TrustArgs),
+    /// Remove what is over the limits of the settings
+    ///
+    /// Old events, whole outputs of tools, contents of changed files for undo, and archived sessions are kept up to an age and a
+    /// size (`storage` in the settings). The daemon removes what is over the limits every hour; this does it now. Sessions that
+    /// are not archived are never deleted.
+    Gc(GcArgs),
 }
 
 /// Arguments of `run`.
@@ -255,79 +262,6 @@ fn mode(text: &str) -> Result<Mode, String> {
         "all" => Ok(Mode::All),
         _ => Err("expected ask, edits or all".to_owned()),
     }
-}
-
-/// Commands of `sessions`.
-#[derive(Debug, Subcommand)]
-pub enum SessionsCommand {
-    /// List the sessions of this project, the last used first
-    List(SessionsListArgs),
-    /// Show a session's conversation
-    Show(SessionsShowArgs),
-    /// Copy a session's conversation into a new session
-    Fork(SessionsForkArgs),
-    /// Summarise a session's conversation, so that the model has room again
-    Compact(SessionsCompactArgs),
-    /// Undo a session from a prompt on, with the files that it changed
-    Revert(SessionsRevertArgs),
-    /// Take back an undo, until the next prompt
-    Unrevert(SessionsUnrevertArgs),
-    /// Write a session's conversation to a file, as JSON, Markdown or HTML
-    Export(SessionsExportArgs),
-    /// Create a session from a conversation that was exported as JSON
-    Import(SessionsImportArgs),
-    /// Delete sessions with everything in them
-    Delete(SessionsDeleteArgs),
-}
-
-/// Arguments of `sessions list`.
-#[derive(Debug, clap::Args)]
-pub struct SessionsListArgs {
-    /// List the sessions of all projects
-    #[arg(long, short)]
-    pub all: bool,
-    /// List only sessions whose title contains this text
-    #[arg(long, short, value_name = "TEXT")]
-    pub search: Option<String>,
-    /// The maximum number of sessions to list
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub limit: u32,
-    /// Write a line of JSON for each
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `sessions show`.
-#[derive(Debug, clap::Args)]
-pub struct SessionsShowArgs {
-    /// The session
-    #[arg(value_name = "ID", value_parser = SessionId::parse)]
-    pub session: SessionId,
-    /// Write the session and then each message as a line of JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `sessions fork`.
-#[derive(Debug, clap::Args)]
-pub struct SessionsForkArgs {
-    /// The session
-    #[arg(value_name = "ID", value_parser = SessionId::parse)]
-    pub session: SessionId,
-    /// Copy only the messages before this one
-    #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse)]
-    pub before: Option<MessageId>,
-}
-
-/// Arguments of `sessions delete`.
-#[derive(Debug, clap::Args)]
-pub struct SessionsDeleteArgs {
-    /// The sessions
-    #[arg(value_name = "ID", required = true, value_parser = SessionId::parse)]
-    pub sessions: Vec<SessionId>,
-    /// Delete without asking
-    #[arg(long, short)]
-    pub yes: bool,
 }
 
 /// Commands of `auth`.
@@ -391,6 +325,17 @@ pub struct TrustArgs {
     /// Only show the files that wait for trust, and what is in them
     #[arg(long)]
     pub list: bool,
+}
+
+/// Arguments of `gc`.
+#[derive(Debug, clap::Args)]
+pub struct GcArgs {
+    /// Only show what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the result as a line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `doctor`.

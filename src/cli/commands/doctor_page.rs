@@ -160,7 +160,8 @@ fn store(report: &Diagnosis) -> Vec<Row> {
     if store.database.count == 0 {
         return Vec::new();
     }
-    let files = |files: &DiagnosisFiles| format!("{} in {}", size(files.bytes), count(files.count, "file"));
+    let more = |files: &DiagnosisFiles| if files.more { " and more" } else { "" };
+    let files = |files: &DiagnosisFiles| format!("{} in {}{}", size(files.bytes), count(files.count, "file"), more(files));
     let mut rows = vec![row(["database", &format!("{}, {} in its log", size(store.database.bytes), size(store.wal.bytes))])];
     rows.extend(store.rows.iter().map(|found| {
         let bound = if found.approximate { " at most" } else { "" };
@@ -168,7 +169,12 @@ fn store(report: &Diagnosis) -> Vec<Row> {
         let counts = counts.map(|(number, noun)| count(number, noun)).join(", ");
         row(["rows", &format!("{counts}{bound}; {} of events", size(found.event_bytes))])
     }));
+    rows.extend(store.rows.iter().filter(|found| found.archived > 0).map(|found| {
+        let bytes = found.archived_bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
+        row(["archived", &format!("{}{bytes}", count(found.archived, "session"))])
+    }));
     rows.push(row(["outputs", &files(&store.outputs)]));
+    rows.push(row(["undo", &files(&store.snapshots)]));
     rows.push(row(["logs", &files(&store.logs)]));
     rows.extend(store.check.iter().map(|check| row(["check", &paint(if check == "ok" { GOOD } else { BAD }, &text(check))])));
     rows

@@ -21,6 +21,7 @@ use crate::{
         render::page,
         screen::Screen,
     },
+    session::without_undone,
     stdx::paths::AbsPath,
 };
 
@@ -57,9 +58,10 @@ pub async fn export(args: SessionsExportArgs, daemon: &Daemon, screen: &mut Scre
     Ok(Exit::Done)
 }
 
-/// The conversation page by page: it may be longer than one answer. Without the turn that runs and prompts that wait.
+/// The conversation page by page: it may be longer than one answer. Without the turn that runs, prompts that wait, and what is
+/// undone.
 async fn read(id: SessionId, daemon: &Daemon) -> Result<SessionExport, Failure> {
-    let session = daemon.request::<SessionGet>(&SessionGetParams { session_id: id.clone(), ..SessionGetParams::default() }).await?;
+    let mut session = daemon.request::<SessionGet>(&SessionGetParams { session_id: id.clone(), ..SessionGetParams::default() }).await?;
     let todos = daemon.request::<SessionTodo>(&SessionTodoParams { session_id: id.clone(), ..SessionTodoParams::default() }).await?;
     let mut messages: Vec<MessageWithParts> = Vec::new();
     loop {
@@ -81,6 +83,9 @@ async fn read(id: SessionId, daemon: &Daemon) -> Result<SessionExport, Failure> 
         Message::User(user) => !open.contains(&user.id),
         Message::Assistant(answer) => !open.contains(&answer.parent_id),
     });
+    if let Some(revert) = session.revert.take() {
+        messages = without_undone(messages, &revert.message_id, revert.part_id.as_ref());
+    }
     Ok(SessionExport { format: EXPORT_FORMAT, session, messages, todos })
 }
 

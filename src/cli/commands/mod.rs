@@ -3,7 +3,9 @@
 pub mod auth;
 pub mod doctor;
 pub mod export;
+pub mod gc;
 pub mod models;
+pub mod queue;
 pub mod revert;
 pub mod sessions;
 pub mod trust;

@@ -73,7 +73,8 @@ fn show(session: &Session, screen: &mut Screen) -> Result<(), Failure> {
         screen.styled(&(line(file) + "\n"))?;
     }
     for path in &revert.uncovered {
-        screen.styled(&format!("not covered  {}\n", sanitize::line(path)))?;
+        let reason = revert.reasons.get(path).map(|reason| paint(FAINT, &format!("  {}", sanitize::line(reason)))).unwrap_or_default();
+        screen.styled(&format!("not covered  {}{reason}\n", sanitize::line(path)))?;
     }
     if revert.files.is_empty() && revert.uncovered.is_empty() {
         screen.status("no file is affected");

@@ -1,4 +1,4 @@
-//! `polytree sessions`: list, show, fork, compact, delete; revert, export and import are next door.
+//! `polytree sessions`: list, show, fork, compact, delete; queue, revert, export and import are next door.
 
 use polytree_protocol::{
     export::SessionForkParams,
@@ -8,7 +8,7 @@ use polytree_protocol::{
     },
 };
 
-use super::{created::created, export, revert};
+use super::{created::created, export, queue, revert};
 use crate::{
     cli::{
         args::{SessionsCommand, SessionsCompactArgs, SessionsDeleteArgs, SessionsForkArgs, SessionsListArgs, SessionsShowArgs},
@@ -43,6 +43,9 @@ pub async fn run(
         SessionsCommand::Compact(args) => compact(args, daemon, screen).await,
         SessionsCommand::Revert(args) => revert::revert(args, daemon, screen).await,
         SessionsCommand::Unrevert(args) => revert::unrevert(args, daemon, screen).await,
+        SessionsCommand::Queue(args) => queue::queue(args, daemon, screen).await,
+        SessionsCommand::Steer(args) => queue::steer(args, daemon, screen).await,
+        SessionsCommand::Todo(args) => queue::todo(args, daemon, screen).await,
         SessionsCommand::Export(args) => export::export(args, daemon, screen).await,
         SessionsCommand::Import(args) => export::import(args, daemon, screen, directory).await,
         SessionsCommand::Delete(args) => delete(args, daemon, screen, input).await,

@@ -94,7 +94,8 @@ fn a_busy_daemon_in_all_its_parts() {
         Store
           database  8.5 MiB, 97 KiB in its log
           rows      1 session, 20 messages, 60 parts, 90000 events at most; 4.0 KiB of events
-          outputs   1 B in 5000 files
+          outputs   1 B in 5000 files and more
+          undo      0 B in 0 files
           logs      2.0 KiB in 1 file
 
         Settings

@@ -167,7 +167,7 @@ fn the_machine() {
     let free = |free| after(move |report| report.machine.disk = Some(DiagnosisDisk { free, total: 20 * GIBI }));
     expect![[r#"
         Error disk.full: the file system of /data has 50 MiB left
-            free disk space, or move the data directory with POLYTREE_DATA_DIR
+            free disk space (lower limits in `storage` and `polytree gc` help), or move the data directory with POLYTREE_DATA_DIR
     "#]]
     .assert_eq(&free(50 * MEBI));
     assert!(free(0).starts_with("Error disk.full") && free(DISK_FULL).starts_with("Warning disk.full"));

@@ -45,6 +45,7 @@ pub(super) fn files(data: &AbsPath) -> DiagnosisStore {
         database: count("polytree.db"),
         wal: count("polytree.db-wal"),
         outputs: count("output"),
+        snapshots: count("snapshots/objects"),
         logs: count("log"),
         set_aside: set_aside.map(|path| DiagnosisSetAside { bytes: size(&path), path: path.display().to_string() }).collect(),
         ..DiagnosisStore::default()

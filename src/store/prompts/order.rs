@@ -90,6 +90,17 @@ pub(crate) fn undone(messages: Vec<MessageWithParts>, first: &MessageId, part: O
     Some(Undone { messages, parts })
 }
 
+/// The conversation without what a revert to this message, or to this part of it, undoes.
+pub(crate) fn without_undone(messages: Vec<MessageWithParts>, first: &MessageId, part: Option<&PartId>) -> Vec<MessageWithParts> {
+    let Some(undone) = undone(messages.clone(), first, part) else { return messages };
+    let gone: HashSet<&MessageId> = undone.messages.iter().map(|message| message.info.id()).collect();
+    let parts: HashSet<&PartId> = undone.parts.iter().map(Part::id).collect();
+    let mut kept = messages;
+    kept.retain(|message| !gone.contains(message.info.id()));
+    kept.iter_mut().for_each(|message| message.parts.retain(|part| !parts.contains(part.id())));
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -5,7 +5,13 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::cursors::{meta, set_meta};
-use crate::{stdx::time::Moment, store::Error};
+use crate::{
+    stdx::{
+        retention::{Clock, Pause},
+        time::Moment,
+    },
+    store::Error,
+};
 
 /// A day, in milliseconds.
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -14,6 +20,10 @@ const CLOCK_ADJUSTMENT_MS: i64 = 60 * 1000;
 /// The keys in `meta` of the last wall clock reading and of the counted time.
 const WALL_KEY: &str = "age_wall";
 const COUNT_KEY: &str = "age_count";
+/// The key in `meta` of the pauses, as `[[end, skipped], …]`.
+const PAUSES_KEY: &str = "age_pauses";
+/// So many pauses are remembered.
+const MAX_PAUSES: usize = 200;
 /// The prefix of the keys of days in `meta`.
 const DAY_KEY_PREFIX: &str = "age_day_";
 
@@ -34,10 +44,34 @@ fn elapsed(last: Option<Moment>, stored: Option<i64>, now: Moment) -> i64 {
     wall.clamp(0, DAY_MS)
 }
 
+/// The time of other things than events, by the same clock.
+pub(super) fn clock(connection: &Connection, now: i64) -> Result<Clock, Error> {
+    let pauses: Option<String> = meta(connection, PAUSES_KEY)?;
+    let pauses: Vec<(i64, i64)> = pauses.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+    Ok(Clock { now, pauses: pauses.into_iter().map(|(end, skipped)| Pause { end, skipped }).collect() })
+}
+
+/// Notes that the system clock went on by `skipped` milliseconds in which nothing aged.
+fn note_pause(connection: &Connection, now: i64, skipped: i64) -> Result<(), Error> {
+    let mut pauses: Vec<(i64, i64)> = clock(connection, now)?.pauses.into_iter().map(|pause| (pause.end, pause.skipped)).collect();
+    pauses.push((now, skipped));
+    pauses.drain(..pauses.len().saturating_sub(MAX_PAUSES));
+    set_meta(connection, PAUSES_KEY, serde_json::to_string(&pauses)?)?;
+    Ok(())
+}
+
 /// Adds the time since `last`, the previous call of this process. Returns the newest cursor of the events older than
 /// `max_age` milliseconds.
 pub(super) fn advance(connection: &Connection, last: Option<Moment>, now: Moment, max_age: i64) -> Result<u64, Error> {
-    let count = meta(connection, COUNT_KEY)?.unwrap_or(0) + elapsed(last, meta(connection, WALL_KEY)?, now);
+    let stored: Option<i64> = meta(connection, WALL_KEY)?;
+    let elapsed = elapsed(last, stored, now);
+    if let Some(before) = last.map(Moment::wall_ms).or(stored) {
+        let skipped = now.wall_ms().saturating_sub(before).saturating_sub(elapsed);
+        if skipped.abs() > CLOCK_ADJUSTMENT_MS {
+            note_pause(connection, now.wall_ms(), skipped)?;
+        }
+    }
+    let count = meta(connection, COUNT_KEY)?.unwrap_or(0) + elapsed;
     set_meta(connection, COUNT_KEY, count)?;
     set_meta(connection, WALL_KEY, now.wall_ms())?;
     let newest: i64 = connection.query_row("SELECT coalesce(max(cursor), 0) FROM event", [], |row| row.get(0))?;
@@ -118,6 +152,9 @@ mod tests {
                 (log.last, log.now) = (None, Moment::at(log.now.wall_ms() + jump, Some(5)));
                 assert_eq!(log.advance_by(MINUTE, 0), 0, "{jump}: over a restart");
             }
+            // What was there before all jumps has aged by the counted time: over a restart a day at most.
+            let age = clock(&log.connection, log.now.wall_ms()).unwrap().age(50 * YEAR);
+            assert!((0..2 * DAY_MS).contains(&age), "{jump}: {age}");
         }
     }
 

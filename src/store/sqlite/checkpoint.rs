@@ -6,7 +6,7 @@
 //! meanwhile is checkpointed right away.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -66,14 +66,26 @@ impl Checkpointer {
     }
 }
 
-fn run(path: &std::path::Path, woken: &Receiver<()>, all: &AtomicU32) {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let Ok(connection) = Connection::open_with_flags(path, flags) else { return };
+/// Does one checkpoint, on a connection of its own.
+pub(super) fn checkpoint(path: &Path) -> rusqlite::Result<()> {
+    passive(&open(path)?)
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+/// PASSIVE takes no lock that a writer or a reader would wait for.
+fn passive(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+fn run(path: &Path, woken: &Receiver<()>, all: &AtomicU32) {
+    let Ok(connection) = open(path) else { return };
     while woken.recv().is_ok() {
         for _ in 0..MAX_PASSES {
             let before = all.load(Ordering::Relaxed);
-            // PASSIVE takes no lock that a writer or a reader would wait for.
-            if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            if let Err(error) = passive(&connection) {
                 tracing::warn!(%error, "checkpoint");
                 break;
             }

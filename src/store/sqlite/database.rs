@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::{
     SqliteRows,
     aside::{self, SetAside},
-    checkpoint::Checkpointer,
+    checkpoint::{self, Checkpointer},
     cursors::{Announce, Log},
     damage::{self, Damage},
     error,
@@ -22,7 +22,10 @@ use super::{
     size,
     writer::{DELTA_DELAY, Urgency, Writer, WriterState},
 };
-use crate::{stdx::text::one_line, store::Error};
+use crate::{
+    stdx::{tasks::Tasks, text::one_line},
+    store::Error,
+};
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,7 +92,7 @@ impl Database {
             Durability::Power => "FULL",
         };
         let settings = format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 16384;"
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 16384;"
         );
         connection.execute_batch(&settings).map_err(opening)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -225,6 +228,16 @@ impl Database {
         let read = || self.read(|rows| Ok(rows.connection.execute_batch(SHRINK)?));
         // A failure only means that memory is not freed.
         let _ = tokio::join!(self.write(|rows| Ok(rows.connection.execute_batch(SHRINK)?)), read(), read());
+    }
+
+    /// Writes what was committed into the file, which gives free pages at its end back to the file system. Others do not
+    /// wait for it; a failure leaves that to the next checkpoint.
+    pub async fn checkpoint(&self) {
+        let path = self.path.clone();
+        let checkpointed = Tasks::spawn_blocking(move || checkpoint::checkpoint(&path)).await;
+        if let Ok(Err(error)) = checkpointed {
+            tracing::warn!(%error, "checkpoint");
+        }
     }
 
     /// Runs statements in a transaction of the writer.

@@ -6,14 +6,17 @@ use polytree_protocol::{
     events::PartDelta,
     id::{ProjectId, SessionId},
 };
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{
     SqliteRows, age,
     cursors::{Position, meta, set_meta},
 };
 use crate::{
-    stdx::time::{Moment, now_ms},
+    stdx::{
+        retention::{Clock, Total},
+        time::{Moment, now_ms},
+    },
     store::{Error, Extent, Filter, Page, Record, Scope, blob, rows::Events},
 };
 
@@ -23,6 +26,9 @@ type Result<T> = std::result::Result<T, Error>;
 const MAX_PAGE_BYTES: usize = 256 * 1024;
 /// How many records are read for a page, matching or not.
 const MAX_PAGE_ROWS: usize = 2000;
+/// How many events are removed in a transaction, and about how many bytes.
+const MAX_TRIMMED_ROWS: u64 = 1000;
+const MAX_TRIMMED_BYTES: u64 = 1 << 20;
 
 impl Events for SqliteRows<'_> {
     fn log_extent(&self) -> Result<Extent> {
@@ -107,24 +113,50 @@ impl Events for SqliteRows<'_> {
         age::advance(self.connection, last, now, max_age)
     }
 
-    fn trim_events(&mut self, old: u64, max_bytes: u64) -> Result<bool> {
-        let newest_total: u64 = self.connection.query_row(
-            "SELECT coalesce(max(total), 0) FROM (SELECT total FROM event ORDER BY cursor DESC LIMIT 1)",
-            [],
-            |row| row.get(0),
-        )?;
-        let floor = newest_total.saturating_sub(max_bytes);
-        let last: Option<u64> = self
-            .connection
-            .prepare_cached(
-                "SELECT max(cursor) FROM (SELECT cursor, total FROM event ORDER BY cursor LIMIT 1000) WHERE cursor <= ?1 OR total < ?2",
-            )?
-            .query_row(params![old, floor], |row| row.get(0))?;
-        let Some(last) = last else { return Ok(false) };
-        self.connection.prepare_cached("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
-        set_meta(self.connection, "trimmed", last)?;
-        Ok(true)
+    fn clock(&self, now: i64) -> Result<Clock> {
+        age::clock(self.connection, now)
     }
+
+    fn events_over(&self, old: u64, max_bytes: Option<u64>) -> Result<Total> {
+        Ok(over(self.connection, old, max_bytes, |_| false)?.0)
+    }
+
+    fn trim_events(&mut self, old: u64, max_bytes: Option<u64>) -> Result<Total> {
+        let is_enough = |step: &Total| step.count >= MAX_TRIMMED_ROWS || step.bytes >= MAX_TRIMMED_BYTES;
+        let (step, last) = over(self.connection, old, max_bytes, is_enough)?;
+        if step.count > 0 {
+            self.connection.prepare_cached("DELETE FROM event WHERE cursor <= ?1")?.execute([last])?;
+            set_meta(self.connection, "trimmed", last)?;
+        }
+        Ok(step)
+    }
+}
+
+/// The events that are not after `old` or exceed the size, the oldest first and until it is enough, and the last of them.
+fn over(connection: &Connection, old: u64, max_bytes: Option<u64>, is_enough: impl Fn(&Total) -> bool) -> Result<(Total, u64)> {
+    let floor = floor(connection, max_bytes)?;
+    let mut statement = connection.prepare_cached("SELECT cursor, total, octet_length(properties) FROM event ORDER BY cursor")?;
+    let mut rows = statement.query([])?;
+    let (mut found, mut last) = (Total::default(), 0);
+    while !is_enough(&found)
+        && let Some(row) = rows.next()?
+    {
+        let (cursor, total, bytes): (u64, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if cursor > old && total.saturating_sub(bytes) >= floor {
+            break;
+        }
+        last = cursor;
+        found.add(bytes);
+    }
+    Ok((found, last))
+}
+
+/// Events that begin below it in the running sum exceed the size.
+fn floor(connection: &Connection, max_bytes: Option<u64>) -> Result<u64> {
+    let Some(max_bytes) = max_bytes else { return Ok(0) };
+    let newest = "SELECT coalesce(max(total), 0) FROM (SELECT total FROM event ORDER BY cursor DESC LIMIT 1)";
+    let newest: u64 = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
+    Ok(newest.saturating_sub(max_bytes))
 }
 
 /// Merges the second of two adjacent deltas of one part into the first, which takes the second's cursor.

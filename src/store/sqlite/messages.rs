@@ -1,11 +1,12 @@
 //! Messages and their parts.
 
+mod conversation;
 mod usage;
 
 use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     message::{Message, MessageWithParts, PromptState},
-    part::{Part, ToolState},
+    part::{Part, ToolPart, ToolState},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
@@ -14,21 +15,6 @@ use super::SqliteRows;
 use crate::store::{Error, rows::Messages};
 
 type Result<T> = std::result::Result<T, Error>;
-
-impl SqliteRows<'_> {
-    fn listed(&self, query: &str, values: impl rusqlite::Params) -> Result<Vec<MessageWithParts>> {
-        let cursor = newest_cursor(self.connection)?;
-        let mut statement = self.connection.prepare_cached(query)?;
-        let mut rows = statement.query(values)?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let id: String = row.get(0)?;
-            let info = info(self.connection, &row.get::<_, String>(1)?)?;
-            found.push(MessageWithParts { info, parts: parts(self.connection, &id)?, cursor });
-        }
-        Ok(found)
-    }
-}
 
 impl Messages for SqliteRows<'_> {
     fn message(&self, session: &SessionId, id: &MessageId) -> Result<Option<MessageWithParts>> {
@@ -54,28 +40,26 @@ impl Messages for SqliteRows<'_> {
     }
 
     fn messages(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<Vec<MessageWithParts>> {
-        let mut found = self.listed(
-            "SELECT id, data FROM message WHERE session_id = ?1 AND (?2 IS NULL OR seq < (SELECT seq FROM message WHERE id = ?2)) ORDER BY seq DESC LIMIT ?3",
-            params![session.as_str(), before.map(MessageId::as_str), limit.map_or(-1, i64::from)],
-        )?;
-        found.reverse();
-        Ok(found)
+        let before = conversation::number(self.connection, before.map(MessageId::as_str))?;
+        let from = conversation::first_of_last(self.connection, session, limit, before)?;
+        conversation::range(self.connection, session, from, before)
     }
 
     fn messages_size(&self, session: &SessionId, limit: Option<u32>, before: Option<&MessageId>) -> Result<u64> {
+        let before = conversation::number(self.connection, before.map(MessageId::as_str))?;
+        let from = conversation::first_of_last(self.connection, session, limit, before)?;
         let mut statement = self.connection.prepare_cached(
-            "SELECT coalesce(sum(octet_length(data) + (SELECT coalesce(sum(octet_length(part.data)), 0) FROM part WHERE part.message_id = chosen.id)), 0)
-             FROM (SELECT id, data FROM message WHERE session_id = ?1 AND (?2 IS NULL OR seq < (SELECT seq FROM message WHERE id = ?2)) ORDER BY seq DESC LIMIT ?3) AS chosen",
+            "SELECT coalesce(sum(octet_length(data) + (SELECT coalesce(sum(octet_length(part.data)), 0) FROM part WHERE part.message_id = message.id)), 0)
+             FROM message WHERE session_id = ?1 AND seq >= ?2 AND seq < ?3",
         )?;
-        let limit = limit.map_or(-1, i64::from);
-        Ok(statement.query_row(params![session.as_str(), before.map(MessageId::as_str), limit], |row| row.get(0))?)
+        Ok(statement.query_row(params![session.as_str(), from, before], |row| row.get(0))?)
     }
 
     fn conversation(&self, session: &SessionId) -> Result<Vec<MessageWithParts>> {
         let summary: Option<(i64, String, String)> = self
             .connection
             .prepare_cached(
-                "SELECT seq, id, parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL AND NOT open
+                "SELECT seq, id, parent_id FROM message WHERE session_id = ?1 AND parent_id IS NOT NULL AND NOT open AND instr(data, '\"summary\":true')
                  AND data ->> '$.summary' = 1 AND data ->> '$.error' IS NULL ORDER BY seq DESC LIMIT 1",
             )?
             .query_row([session.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -90,14 +74,11 @@ impl Messages for SqliteRows<'_> {
             .query_row([&id, &prompt], |row| row.get(0))
             .optional()?;
         // A prompt that is older than the summary may have been taken up after it.
-        self.listed(
-            "SELECT id, data FROM message WHERE session_id = ?1 AND (seq >= ?2 OR id = ?3
-                 OR id IN (SELECT parent_id FROM message WHERE session_id = ?1 AND seq > ?4)
-                 OR id IN (SELECT message_id FROM queue WHERE session_id = ?1)
-                 OR id IN (SELECT message_id FROM turn WHERE session_id = ?1))
-             ORDER BY seq",
-            params![session.as_str(), tail.unwrap_or(summary), prompt, summary],
-        )
+        let filter = "message.seq >= ?2 OR message.id = ?3
+                 OR message.id IN (SELECT parent_id FROM message WHERE session_id = ?1 AND seq > ?4)
+                 OR message.id IN (SELECT message_id FROM queue WHERE session_id = ?1)
+                 OR message.id IN (SELECT message_id FROM turn WHERE session_id = ?1)";
+        conversation::filtered(self.connection, session, filter, params![session.as_str(), tail.unwrap_or(summary), prompt, summary])
     }
 
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>> {
@@ -180,7 +161,7 @@ impl Messages for SqliteRows<'_> {
 }
 
 fn info(connection: &Connection, data: &str) -> Result<Message> {
-    let mut message = serde_json::from_str(data)?;
+    let mut message = Message::from_json(data)?;
     if let Message::User(user) = &mut message {
         user.state = prompt_state(connection, user.answered_with.as_ref().unwrap_or(&user.id))?;
     }
@@ -214,7 +195,7 @@ fn parts(connection: &Connection, message: &str) -> Result<Vec<Part>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
-        let mut part: Part = serde_json::from_str(&row.get::<_, String>(1)?)?;
+        let mut part = Part::from_json(&row.get::<_, String>(1)?)?;
         add_tail(connection, &id, &mut part)?;
         found.push(part);
     }
@@ -223,28 +204,41 @@ fn parts(connection: &Connection, message: &str) -> Result<Vec<Part>> {
 
 /// Adds the deltas that were appended since the part was last written.
 fn add_tail(connection: &Connection, id: &str, part: &mut Part) -> Result<()> {
-    let mut statement = connection.prepare_cached("SELECT field, delta FROM part_tail WHERE part_id = ?1 ORDER BY cursor")?;
+    let mut statement = connection.prepare_cached("SELECT delta FROM part_tail WHERE part_id = ?1 ORDER BY cursor")?;
     let mut rows = statement.query([id])?;
-    let mut output = String::new();
+    let mut tail = Tail::default();
     while let Some(row) = rows.next()? {
-        let delta = row.get_ref(1)?.as_str().unwrap_or_default();
+        tail.push(row.get_ref(0)?.as_str().unwrap_or_default());
+    }
+    tail.end(part);
+    Ok(())
+}
+
+/// What was appended to a part since it was last written.
+#[derive(Default)]
+struct Tail(String);
+
+impl Tail {
+    fn push(&mut self, delta: &str) {
+        self.0.push_str(delta);
+    }
+
+    /// Adds it to the part, and is empty then.
+    fn end(&mut self, part: &mut Part) {
+        if self.0.is_empty() {
+            return;
+        }
+        let tail = std::mem::take(&mut self.0);
         match part {
-            Part::Text(part) => part.text.push_str(delta),
-            Part::Reasoning(part) => part.text.push_str(delta),
-            _ => output.push_str(delta),
+            Part::Text(part) => part.text.push_str(&tail),
+            Part::Reasoning(part) => part.text.push_str(&tail),
+            Part::Tool(ToolPart { state: ToolState::Pending(pending), .. }) => pending.raw.push_str(&tail),
+            Part::Tool(ToolPart { state: ToolState::Running(running), .. }) => {
+                let metadata = running.metadata.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
+                let before = metadata["output"].as_str().unwrap_or_default();
+                metadata["output"] = Value::String(format!("{before}{tail}"));
+            }
+            _ => {}
         }
     }
-    if let Part::Tool(tool) = part
-        && let ToolState::Pending(pending) = &mut tool.state
-    {
-        pending.raw.push_str(&output);
-    } else if let Part::Tool(tool) = part
-        && let ToolState::Running(running) = &mut tool.state
-        && !output.is_empty()
-    {
-        let metadata = running.metadata.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
-        let before = metadata["output"].as_str().unwrap_or_default();
-        metadata["output"] = Value::String(format!("{before}{output}"));
-    }
-    Ok(())
 }

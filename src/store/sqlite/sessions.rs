@@ -1,5 +1,7 @@
 //! Sessions, their prompt queues, task lists, and what users decided about their changes.
 
+mod retention;
+
 use polytree_protocol::{
     id::{MessageId, ProjectId, SessionId},
     part::{Part, PatchPart},
@@ -93,7 +95,7 @@ impl Sessions for SqliteRows<'_> {
     }
 
     fn sessions(&self, query: &SessionQuery) -> Result<Vec<Session>> {
-        let mut sql = format!("{SESSION} WHERE 1");
+        let mut sql = format!("{SESSION} WHERE session.id <> '{}'", retention::HIDDEN);
         let mut values: Vec<Box<dyn ToSql>> = Vec::new();
         if query.scope != SessionScope::All {
             values.push(Box::new(query.project_id.as_ref().map(ProjectId::to_string)));

@@ -18,6 +18,16 @@ pub(super) fn counts(connection: &Connection) -> Result<DiagnosisRows, Error> {
     let (events, whole_events) = counted(connection, "event", "cursor")?;
     (rows.messages, rows.parts, rows.events) = (messages, parts, events);
     rows.approximate = !(whole_messages && whole_parts && whole_events);
+    let archived = "FROM session WHERE instr(data, '\"archived\":') AND data ->> '$.time.archived' IS NOT NULL";
+    rows.archived = number(connection, &format!("SELECT count(*) {archived}"))?;
+    if whole_messages && whole_parts {
+        let of_messages = format!("SELECT coalesce(sum(octet_length(data)), 0) FROM message WHERE session_id IN (SELECT id {archived})");
+        let of_parts = format!(
+            "SELECT coalesce(sum(octet_length(part.data)), 0) FROM message JOIN part ON part.message_id = message.id
+             WHERE message.session_id IN (SELECT id {archived})"
+        );
+        rows.archived_bytes = Some(number(connection, &of_messages)? + number(connection, &of_parts)?);
+    }
     let end = |order: &str| {
         let sql = format!("SELECT cursor, total, length(CAST(properties AS BLOB)) FROM event ORDER BY cursor {order} LIMIT 1");
         connection.query_row(&sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))).optional()
@@ -63,12 +73,12 @@ mod tests {
     async fn rows_are_counted_and_large_tables_estimated() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open_alone(&directory.path().join("store.db"), Durability::Process).unwrap();
-        assert_eq!(database.counts().await.unwrap(), DiagnosisRows::default());
+        assert_eq!(database.counts().await.unwrap(), DiagnosisRows { archived_bytes: Some(0), ..DiagnosisRows::default() });
         database
             .execute(
-                    "INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data) VALUES ('s', 'p', 1, '', NULL, 1, '', '{}');
-                     INSERT INTO message (id, session_id, data) VALUES ('m1', 's', ''), ('m2', 's', '');
-                     INSERT INTO part (id, message_id, session_id, data) VALUES ('p1', 'm1', 's', '');
+                    "INSERT INTO session (id, project_id, checkout_id, path, parent_id, updated, created_with, data) VALUES ('s', 'p', 1, '', NULL, 1, '', '{}'), ('a', 'p', 1, '', NULL, 1, '', '{\"time\":{\"archived\":1}}');
+                     INSERT INTO message (id, session_id, data) VALUES ('m1', 's', ''), ('m2', 'a', 'abc');
+                     INSERT INTO part (id, message_id, session_id, data) VALUES ('p1', 'm2', 'a', 'def');
                      INSERT INTO event (cursor, time, type, total, properties) VALUES (7, 1, 'x', 103, 'äa'), (9, 1, 'x', 110, 'seven by');"
                 .to_owned(),
             )
@@ -76,10 +86,12 @@ mod tests {
             .unwrap();
         let found = database.counts().await.unwrap();
         let expected = DiagnosisRows {
-            sessions: 1,
+            sessions: 2,
             messages: 2,
             parts: 1,
             events: 2,
+            archived: 1,
+            archived_bytes: Some(6),
             event_bytes: 10,
             oldest_cursor: 7,
             newest_cursor: 9,

@@ -268,6 +268,7 @@
 ---@field sandbox? polytree.protocol.SandboxConfig What commands in the sandbox may touch; only in the user's own settings.
 ---@field tools? table<string, boolean> Tools switched on or off by name or wildcard.
 ---@field username? string|nil The user's name for display; default: the name of the account.
+---@field snapshot? boolean|nil Whether what a session changes in files is kept, so that it can be undone. Default: true.
 ---@field storage? polytree.protocol.StorageConfig The daemon's store; only in the user's own settings.
 ---@field server? polytree.protocol.ServerConfig The daemon itself; only in the user's own settings.
 ---@field tool_output? polytree.protocol.ToolOutputConfig How much of a tool's output the model gets to read.
@@ -520,6 +521,8 @@
 ---@field messages integer Messages.
 ---@field parts integer Parts of messages.
 ---@field events integer Logged events.
+---@field archived? integer Archived sessions; they are among the sessions.
+---@field archivedBytes? integer|nil The bytes of the messages of archived sessions; absent where the store is too large to add them up.
 ---@field approximate? boolean Some of these are upper bounds, because counting would have taken too long.
 ---@field eventBytes integer The bytes of the logged events.
 ---@field oldestCursor integer The oldest cursor that can be read from.
@@ -580,6 +583,7 @@
 ---@field database polytree.protocol.DiagnosisFiles The database.
 ---@field wal polytree.protocol.DiagnosisFiles Its write-ahead log.
 ---@field outputs polytree.protocol.DiagnosisFiles Long outputs of tools.
+---@field snapshots? polytree.protocol.DiagnosisFiles Contents of changed files, for undo.
 ---@field logs polytree.protocol.DiagnosisFiles Log files.
 ---@field rows? polytree.protocol.DiagnosisRows|nil Rows by table; absent when the store could not be read.
 ---@field check? string|nil The result of SQLite's quick check: `ok`, or what is broken. Where a daemon runs: only the damage that it has met.
@@ -1132,6 +1136,21 @@
 
 --- What is to be found.
 ---@alias polytree.protocol.FindType "file"|"directory"
+
+--- A kind of data that is kept for a time.
+---@alias polytree.protocol.GcKind "events"|"outputs"|"snapshots"|"archived"
+
+--- What was removed of a kind.
+---@class polytree.protocol.GcKindResult
+---@field kind polytree.protocol.GcKind The kind.
+---@field removed polytree.protocol.GcTotal What was removed, or would be.
+---@field kept polytree.protocol.GcTotal What there is afterwards, or would be.
+---@field error? string|nil Why some of it could not be removed.
+
+--- A number of things and their size.
+---@class polytree.protocol.GcTotal
+---@field count integer How many.
+---@field bytes integer Their bytes.
 
 --- Arguments of `glob`.
 ---@class polytree.protocol.GlobInput
@@ -1821,6 +1840,19 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `server.gc`.
+---@class polytree.protocol.ServerGcParams
+---@field dryRun? boolean Only says what would be removed.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Result of `server.gc`.
+---@class polytree.protocol.ServerGcResult
+---@field dryRun? boolean Nothing was removed.
+---@field kinds polytree.protocol.GcKindResult[] What was removed, or would be, by kind.
+---@field databaseBefore integer The size of the database before.
+---@field databaseAfter integer The size of the database afterwards.
+
 --- Params of `server.info`.
 ---@class polytree.protocol.ServerInfoParams
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
@@ -2126,6 +2158,7 @@
 ---@field partID? polytree.protocol.PartId|nil The first part that is undone.
 ---@field files? polytree.protocol.RevertedFile[] What happened to each file.
 ---@field uncovered? string[] Files and directories that the session may have changed and that stay as they are, because no image was stored.
+---@field reasons? table<string, string> Why they stay as they are, by path.
 ---@field preview? boolean This is only what would happen.
 ---@field snapshot? string|nil The stored change set with which it is taken back; absent if no file changed.
 
@@ -2283,6 +2316,12 @@
 ---@field durability? polytree.protocol.Durability What a committed change survives.
 ---@field log_days? integer The age up to which events are kept, in days.
 ---@field log_bytes? integer How large the event log may become, in bytes.
+---@field output_days? integer The age up to which whole outputs of tools are kept, in days; 0: no limit.
+---@field output_bytes? integer How large all whole outputs of tools may become, in bytes; 0: no limit.
+---@field snapshot_days? integer The age up to which the contents of changed files are kept for undo, in days; 0: no limit.
+---@field snapshot_bytes? integer How large all contents for undo may become, in bytes; 0: no limit.
+---@field archived_days? integer How long archived sessions are kept, in days since they were archived; 0: no limit. Other sessions are never deleted.
+---@field archived_bytes? integer How large all archived sessions may become, in bytes; 0: no limit.
 
 --- Work for a child session.
 ---@class polytree.protocol.SubtaskPart
@@ -2612,6 +2651,7 @@
 ---| "server.info"
 ---| "rpc.discover"
 ---| "server.diagnose"
+---| "server.gc"
 ---| "server.stop"
 ---| "server.listen"
 ---| "log.write"

@@ -23,8 +23,13 @@ use crate::{
 /// How long the end of an aborted call waits for its command to end.
 const COMMAND_END: Duration = Duration::from_millis(500);
 
+/// Why nothing is known of a change.
+const SWITCHED_OFF: &str = "contents of changed files are not kept: `snapshot` is off in the settings";
+
 pub(super) struct CallChanges {
     snapshots: Arc<Snapshots>,
+    /// Whether contents are stored.
+    keeps: bool,
     // A plain mutex: held for single operations.
     found: Mutex<Found>,
     /// Whether a command runs.
@@ -41,9 +46,9 @@ struct Found {
 }
 
 impl CallChanges {
-    pub fn new(snapshots: &Arc<Snapshots>, root: &AbsPath) -> Self {
+    pub fn new(snapshots: &Arc<Snapshots>, root: &AbsPath, keeps: bool) -> Self {
         let found = Found { set: Some(ChangeSet::new(root.clone())), pending: HashMap::new(), command: None };
-        Self { snapshots: Arc::clone(snapshots), found: Mutex::new(found), runs: watch::Sender::new(false) }
+        Self { snapshots: Arc::clone(snapshots), keeps, found: Mutex::new(found), runs: watch::Sender::new(false) }
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -52,17 +57,21 @@ impl CallChanges {
 
     /// Stores the content of a file before it is changed; an error if the call is closed.
     pub async fn before_edit(&self, path: &AbsPath) -> Result<(), ToolError> {
-        let edit = self.snapshots.before_edit(path).await;
+        let edit = if self.keeps { Some(self.snapshots.before_edit(path).await) } else { None };
         let mut found = self.found();
         if found.set.is_none() {
             return Err(ToolError::Aborted);
         }
-        found.pending.insert(path.clone(), edit);
+        found.pending.extend(edit.map(|edit| (path.clone(), edit)));
         Ok(())
     }
 
     /// Stores what the file was changed to; `None` if that is not known.
     pub async fn after_edit(&self, path: &AbsPath, content: Option<Vec<u8>>) {
+        if !self.keeps {
+            let uncovered = Uncovered { path: path.clone(), reason: SWITCHED_OFF.to_owned() };
+            return self.found().set.iter_mut().for_each(|set| set.uncovered.push(uncovered.clone()));
+        }
         let Some(edit) = self.found().pending.remove(path) else { return };
         let Some(content) = content else {
             let uncovered = Uncovered { path: path.clone(), reason: "it was changed on disk while an editor held another text".into() };
@@ -83,6 +92,14 @@ impl CallChanges {
         }
         found.command = Some(running);
         self.runs.send_replace(true);
+        Ok(())
+    }
+
+    /// A command runs, and what it changes is not kept; an error if the call is closed.
+    pub fn before_unseen_command(&self) -> Result<(), ToolError> {
+        let mut found = self.found();
+        let Some(set) = &mut found.set else { return Err(ToolError::Aborted) };
+        set.uncovered.push(Uncovered { path: set.root.clone(), reason: SWITCHED_OFF.to_owned() });
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: V
     turn.shared.store.commit(parts.fold(turn.unit(), Unit::part)).await?;
     turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
     let batch = Batch::new(turn);
-    if !prepared.is_empty() && !turn.rules(&[]).denies_all("edit") {
+    if turn.workspace.keeps_changes && !prepared.is_empty() && !turn.rules(&[]).denies_all("edit") {
         // So that the first command finds the files scanned.
         turn.shared.follow(&turn.workspace.checkout);
     }

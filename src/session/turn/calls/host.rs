@@ -56,7 +56,7 @@ impl CallHost {
             waiting: AtomicUsize::new(0),
             answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
-            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree),
+            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree, turn.workspace.keeps_changes),
             slot: std::sync::Mutex::default(),
         })
     }
@@ -377,6 +377,9 @@ impl Host for CallHost {
     }
 
     async fn before_command(&self, directory: &AbsPath) -> Result<(), ToolError> {
+        if !self.turn.workspace.keeps_changes {
+            return self.changes.before_unseen_command();
+        }
         let following = self.turn.shared.follow(&self.turn.workspace.checkout);
         self.changes.before_command(&following, &self.turn.session.id, directory).await
     }
