@@ -87,12 +87,12 @@ test('prompts queue up, and stopping takes them back', { skip }, async (t) => {
   await page.reload()
   await isLive(page)
   await page.locator('.message.user').nth(2).waitFor()
-  await page.locator('.cancelled', { hasText: 'what changed' }).getByRole('button', { name: 'Send again' }).click()
+  await page.locator('.cancelled', { hasText: 'help' }).getByRole('button', { name: 'Send again' }).click()
   await page.locator('.message.user').nth(3).waitFor()
   await page.locator('.foot', { hasText: 'offline/guide' }).last().waitFor()
   await isIdle(page)
   const prompts = (await client.call('session.messages', { sessionID: id })).filter(({ info }) => info.role === 'user')
-  assert.deepEqual(prompts.map(({ info, parts }) => [parts[0].text, info.state]), [['run touch made', 'answered'], ['help', 'cancelled'], ['what changed', 'cancelled'], ['what changed', 'answered']])
+  assert.deepEqual(prompts.map(({ info, parts }) => [parts[0].text, info.state]), [['run touch made', 'answered'], ['help', 'cancelled'], ['what changed', 'cancelled'], ['help', 'answered']])
 })
 
 test('a call that failed shows it in its row, and a file is shown as it is', { skip }, async (t) => {
