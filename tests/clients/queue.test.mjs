@@ -9,7 +9,7 @@ const texts = (page) => page.locator('#queue-list .queue-text').allTextContents(
 const row = (page, text) => page.locator('#queue-list li', { hasText: text })
 
 /** Waits until the page shows these prompts, in this order. */
-const shows = (page, ...wanted) => until(async () => JSON.stringify(await texts(page)) === JSON.stringify(wanted), `the queue shows ${wanted}`)
+const shows = (page, ...wanted) => until(async () => JSON.stringify(await texts(page)) === JSON.stringify(wanted), `the queue shows ${wanted}`).catch(async (error) => { throw new Error(`${error.message}; it shows ${await texts(page)}`) })
 
 /** A page in a turn that ends when `go` is called. */
 async function busy(t, options) {

@@ -10,6 +10,8 @@ const LARGEST = 500_000
 export class Outbox {
   /** @type {Map<string, Letter>} */
   #letters = new Map()
+  /** What was sent to a session last: prompts are accepted in the order in which they were written. @type {Map<string, Promise<unknown>>} */
+  #last = new Map()
 
   /** @param {Follower} follower */
   constructor(follower) {
@@ -26,12 +28,19 @@ export class Outbox {
     const { steers, params } = letter
     this.#letters.set(params.messageID, letter)
     this.#keep()
+    const { sessionID, messageID, parts } = params
+    const before = this.#last.get(sessionID) ?? Promise.resolve()
+    const call = () =>
+      steers
+        ? this.follower.callUntilAnswered('session.steer', { sessionID, messageID, parts })
+        : this.follower.callUntilAnswered('session.submit', params)
+    const sent = before.then(call, call)
+    this.#last.set(sessionID, sent)
     try {
-      const { sessionID, messageID, parts } = params
-      if (steers) await this.follower.callUntilAnswered('session.steer', { sessionID, messageID, parts })
-      else await this.follower.callUntilAnswered('session.submit', params)
+      await sent
     } finally {
-      this.#letters.delete(params.messageID)
+      if (this.#last.get(sessionID) === sent) this.#last.delete(sessionID)
+      this.#letters.delete(messageID)
       this.#keep()
     }
   }
