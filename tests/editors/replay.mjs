@@ -45,7 +45,7 @@ const testPage = (title, run) =>
     }
   })
 
-for (const name of ['answer', 'tools', 'sandbox', 'undo', 'ends']) {
+for (const name of ['answer', 'tools', 'sandbox', 'undo', 'compaction', 'ends']) {
   await testPage(`the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`, async ({ tab }) => {
     const transcript = JSON.parse(fs.readFileSync(path.join(transcripts, `${name}.json`), 'utf8'))
     const grown = await tab.evaluate((recorded) => window.replay.grow(recorded), transcript)

@@ -125,4 +125,24 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
     await command('Fork Session')
     await said('answer A').waitFor()
   })
+  await test('a conversation is summarised on request; the summary is folded', async () => {
+    await fresh()
+    model.script(say('answer one'), say('answer two'), say('answer three'))
+    for (const name of ['one', 'two']) {
+      await ask(`question ${name}`)
+      await said(`answer ${name}`).waitFor()
+      await chat().locator('#abort').waitFor({ state: 'hidden' })
+    }
+    await command('Summarise the Conversation')
+    await chat().locator('article.request .compaction', { hasText: 'The conversation up to here is summarised.' }).waitFor()
+    const summary = chat().locator('article.assistant details.summary')
+    await summary.locator('> summary').click()
+    await summary.locator('em', { hasText: 'world' }).waitFor()
+    await picture('summary')
+    await summary.locator('> summary').click()
+    await summary.locator('em').waitFor({ state: 'hidden' })
+    await ask('go on')
+    await said('answer three').waitFor()
+    assert.ok(JSON.stringify(turns().at(-1)).includes('Greet the *world*'), 'the model does not read the summary')
+  })
 }

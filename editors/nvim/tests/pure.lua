@@ -56,7 +56,7 @@ test("a tool's call is one line with foldable details, and hides nothing in cont
       output = "one\ntwo",
       metadata = { exit = 3 },
     },
-  }, "assistant")
+  }, { role = "assistant" })
   equal(lines[1], "✗ **bash** `cat a[2J ˋbˋ` (exit code 3)")
   equal(lines[2], "  │ one")
   equal(render.fold_level(lines[2], config.values), 1)
@@ -76,7 +76,7 @@ test("a diff is shown with its counts", function()
       output = "done",
       metadata = { diff = "@@ -1 +1 @@\n-a\n+b\n", additions = 1, deletions = 1 },
     },
-  }, "assistant")
+  }, { role = "assistant" })
   equal(lines, { "✓ **edit** `a.txt` (+1 -1)", "  │ @@ -1 +1 @@", "  │ -a", "  │ +b", "" })
 end)
 
@@ -182,7 +182,7 @@ end)
 
 test("names with line breaks stay on their line", function()
   local render = require("polytree.render")
-  local lines = render.part({ type = "file", filename = "a\nb.txt", url = "file:///a%0Ab.txt" }, "user")
+  local lines = render.part({ type = "file", filename = "a\nb.txt", url = "file:///a%0Ab.txt" }, { role = "user" })
   equal(lines, { "@a b.txt", "" })
   for _, line in ipairs(render.heading({ role = "assistant", agent = "a\nb", modelID = "m", time = { created = 0 } })) do
     equal(line:find("\n", 1, true), nil)

@@ -58,7 +58,7 @@ local function settled(view)
   end)
 end
 
-for _, name in ipairs({ "answer", "tools", "sandbox", "undo", "ends" }) do
+for _, name in ipairs({ "answer", "tools", "sandbox", "undo", "compaction", "ends" }) do
   test(
     ("the transcript `%s` is drawn the same event by event, at once, and as it was recorded"):format(name),
     function()

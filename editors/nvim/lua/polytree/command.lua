@@ -246,6 +246,14 @@ M.commands = {
       end)
     end,
   },
+  compact = {
+    about = "have the conversation summarised now",
+    run = function()
+      require("polytree").with_session(function(id)
+        require("polytree").compact(id)
+      end)
+    end,
+  },
   todo = {
     about = "the task list of the session",
     run = function()

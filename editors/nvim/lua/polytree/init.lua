@@ -99,6 +99,15 @@ function M.abort()
   end)
 end
 
+--- Has the conversation summarised: the model reads the summary in place of what is older.
+---@param session_id string
+function M.compact(session_id)
+  local log = require("polytree.log")
+  require("polytree.client").request("session.compact", { sessionID = session_id }, function()
+    log.notify("the conversation is summarised")
+  end)
+end
+
 --- Shows a session that is chosen from a list.
 ---@param options? { all?: boolean } of all projects
 function M.sessions(options)
