@@ -11,22 +11,14 @@ local M = {}
 local api = vim.api
 local namespace = api.nvim_create_namespace("polytree.review")
 
----@class polytree.Hunk
----@field hunkID string
----@field path string absolute
----@field range polytree.protocol.TextRange its place in the current text, unsaved text included
----@field before? string
----@field after? string
----@field state "open"|"kept"|"undone"
-
 --- The hunks of each session that was looked at, by the absolute path of the file.
----@type table<string, table<string, polytree.Hunk[]>>
+---@type table<string, table<string, polytree.protocol.Hunk[]>>
 local sessions = {}
 --- Which hunk a mark stands for, by buffer.
----@type table<integer, table<integer, { hunk: polytree.Hunk, session: string }>>
+---@type table<integer, table<integer, { hunk: polytree.protocol.Hunk, session: string }>>
 local marks = {}
 
----@param hunk polytree.Hunk
+---@param hunk polytree.protocol.Hunk
 ---@return boolean
 local function is_open(hunk)
   return hunk.state == "open"
@@ -96,7 +88,7 @@ local function mark_path(path)
 end
 
 ---@param session_id string
----@param hunks polytree.Hunk[]
+---@param hunks polytree.protocol.Hunk[]
 local function take(session_id, hunks)
   local files = {}
   for _, hunk in ipairs(hunks) do
@@ -125,7 +117,7 @@ end
 
 --- Reads the hunks of a session.
 ---@param session_id string
----@param done? fun(hunks: polytree.Hunk[])
+---@param done? fun(hunks: polytree.protocol.Hunk[])
 function M.read(session_id, done)
   if not client.client.methods["hunk.list"] then
     if done then
@@ -180,7 +172,7 @@ end
 --- The hunks under lines of a buffer; without lines, the open ones of the file. Marks have moved with the text.
 ---@param buf integer
 ---@param range? [integer, integer] from 1
----@return { hunk: polytree.Hunk, session: string, line: integer }[] from the top of the file
+---@return { hunk: polytree.protocol.Hunk, session: string, line: integer }[] from the top of the file
 function M.hunks_of(buf, range)
   local found = {}
   for id, known in pairs(marks[buf] or {}) do

@@ -361,7 +361,7 @@ function receive(message: ToPage): void {
         if (message.context) words.push(message.context)
         words.push(`${tokens(read + cache.read + cache.write)} in, ${tokens(output + reasoning)} out`, cost(session.cost))
       }
-      status.textContent = words.join(' · ')
+      status.textContent = status.title = words.join(' · ')
       abort.hidden = now.type === 'idle'
       steer.hidden = now.type === 'idle'
       if (JSON.stringify(session?.revert ?? undefined) !== JSON.stringify(revert)) {
