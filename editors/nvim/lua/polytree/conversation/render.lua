@@ -2,7 +2,7 @@
 ---
 --- Each part is a block of its own. Details of a tool call, thoughts and summaries start with a marker, by which
 --- they are folded (`M.fold_level`) and highlighted (`syntax/polytree.vim`).
-local state = require("polytree.state")
+local state = require("polytree.conversation.state")
 
 local M = {}
 

@@ -1,7 +1,7 @@
 --- A conversation as blocks of lines: one for each heading, part and ending. Pure.
 local config = require("polytree.config")
-local render = require("polytree.render")
-local state = require("polytree.state")
+local render = require("polytree.conversation.render")
+local state = require("polytree.conversation.state")
 
 local M = {}
 

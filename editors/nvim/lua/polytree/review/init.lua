@@ -1,10 +1,10 @@
 --- Review of what sessions have changed, hunk by hunk: signs beside the lines, keeping and undoing, going from one to
 --- the next. The hunks and what was decided about them are the daemon's: other clients show the same.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local log = require("polytree.log")
-local render = require("polytree.render")
-local rpc = require("polytree.rpc")
-local workspace = require("polytree.workspace")
+local render = require("polytree.conversation.render")
+local rpc = require("polytree.daemon.rpc")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
@@ -36,7 +36,7 @@ end
 ---@param buf integer
 ---@return string? path
 local function path_of(buf)
-  return require("polytree.context").path_of(buf)
+  return require("polytree.prompt.context").path_of(buf)
 end
 
 --- Puts the signs of open hunks into a buffer.
@@ -101,7 +101,7 @@ local function take(session_id, hunks)
     mark_path(path)
   end
   require("polytree.events").fire("Hunks", { sessionID = session_id, open = M.count(session_id) })
-  require("polytree.window").redraw_status()
+  require("polytree.conversation.window").redraw_status()
 end
 
 --- How many hunks of a session nobody has decided about.

@@ -2,7 +2,7 @@
 --- the whole buffer edits the tree of every paragraph at each change, which takes longer than a frame.
 ---
 --- A piece is one or more blocks of Markdown that no later text can change.
-local code = require("polytree.code")
+local code = require("polytree.conversation.code")
 
 local M = {}
 
