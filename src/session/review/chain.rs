@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::text::{Text, id};
 use crate::{
     git::objects::Id,
-    snapshot::{ChangeSet, Objects, State},
+    session::patch,
+    snapshot::{Objects, State},
     stdx::paths::AbsPath,
 };
 
@@ -71,6 +72,8 @@ pub struct Origin {
 #[derive(Debug, Clone)]
 pub struct Chain {
     pub path: AbsPath,
+    /// Relative to the top of the checkout, so that hunks keep their ids where it moves.
+    name: String,
     events: Vec<Event>,
     /// The number of parent directories that the session created with it.
     pub new_directories: u32,
@@ -113,12 +116,12 @@ impl Chains {
         };
         let mut origins = Vec::new();
         for patch in parts {
-            let set = patch.hash.parse().ok().and_then(|id| ChangeSet::decode(root, &objects.read(id)?));
             let part = origins.len();
             origins.push(Origin { message: patch.message_id.clone(), call: patch.call_id.clone(), part: patch.id.clone() });
-            for change in set.into_iter().flat_map(|set| set.changes) {
+            for change in patch::changes(root, patch, objects) {
                 let path = change.path.clone();
                 let file = files.entry(path.clone()).or_insert_with(|| Chain {
+                    name: path.relative_to(root),
                     path,
                     events: Vec::new(),
                     new_directories: change.new_directories,
@@ -183,12 +186,17 @@ impl Chain {
             return None;
         }
         let part = &origins[self.last_change()].part;
-        let id = id(&format!("{part}\n{}\nwhole", self.path));
+        let id = id(&format!("{part}\n{}\nwhole", self.name));
         let decided = self.events.iter().rev().find_map(|event| match event {
             Event::Decided(record) => record.verdicts.iter().find(|verdict| verdict.id == id).map(|verdict| verdict.state),
             Event::Changed { .. } => None,
         });
-        Some(View::Whole(id, decided.unwrap_or(HunkState::Open)))
+        // Once its contents were removed, nobody knows which hunks it had.
+        let of_lines = || match self.events.last() {
+            Some(Event::Decided(record)) if matches!(self.first(), State::Unknown { .. }) => Some(record.verdicts.first()?.state),
+            _ => None,
+        };
+        Some(View::Whole(id, decided.or_else(of_lines).unwrap_or(HunkState::Open)))
     }
 
     /// The pieces after all that happened; `None` if a text is missing or is none.
@@ -198,7 +206,7 @@ impl Chain {
             match event {
                 Event::Changed { part, before, after } => {
                     text.by_others(contents.of(before)?);
-                    text.by_session(contents.of(after)?, *part, &format!("{}\n{}", origins[*part].part, self.path));
+                    text.by_session(contents.of(after)?, *part, &format!("{}\n{}", origins[*part].part, self.name));
                 }
                 Event::Decided(record) if record.is_whole => {}
                 Event::Decided(record) => {

@@ -42,13 +42,20 @@ const MAX_EVENTS: usize = 200;
 
 /// The hunks of a session, or of one of its files, by path and line.
 pub(super) async fn list(shared: &Shared, session: &Session, path: Option<&str>) -> Result<Vec<Hunk>, Error> {
-    let reviewed = Reviewed::load(shared, session, Policy::default(), |file| path.is_none_or(|path| file.to_string() == path));
+    let at = path.map(|path| at(session, path));
+    let reviewed = Reviewed::load(shared, session, Policy::default(), |file| at.as_ref().is_none_or(|at| at.as_ref() == Some(file)));
     let hunks: Vec<Hunk> = reviewed.await?.hunks().await?.into_values().flatten().collect();
     if hunks.iter().map(length).sum::<usize>() > MAX_TEXTS {
         let what = "these hunks are too long for one answer; ask for those of one file with `path`".into();
         return Err(Error::TooLarge { what, limit: MAX_TEXTS as u64 });
     }
     Ok(hunks)
+}
+
+/// The path of a file as changes name it: the file itself may be a link.
+fn at(session: &Session, path: &str) -> Option<AbsPath> {
+    let path = AbsPath::new(&session.directory)?.join(path);
+    Some(path.parent()?.real_or_nearest().join(path.as_path().file_name()?))
 }
 
 /// Tells clients the hunks of these files, unless there are too many.
