@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, ids, shared::Shared};
 use crate::{
     overlay::Policy,
-    snapshot::{Change, ChangeSet, IMAGE_GONE, LeftOver, Objects, Pending, Snapshots, State},
+    snapshot::{Change, ChangeSet, IMAGE_GONE, LeftOver, Objects, Pending, Snapshots, State, Uncovered},
     stdx::paths::AbsPath,
     store::{Scope, Unit},
 };
@@ -70,8 +70,13 @@ pub(super) async fn part(snapshots: &Snapshots, set: &ChangeSet, call: CallRef) 
 /// that were never stored, nothing.
 pub(super) fn changes(root: &AbsPath, patch: &PatchPart, objects: &Objects) -> Vec<Change> {
     let set = patch.hash.parse().ok().and_then(|id| ChangeSet::decode(root, &objects.read(id)?));
-    if let Some(set) = set {
-        return set.changes;
+    if let Some(ChangeSet { mut changes, uncovered, .. }) = set {
+        // What may have changed somewhere below a directory is no file to show.
+        for Uncovered { path, reason } in uncovered.into_iter().filter(|file| file.path != *root && !file.path.as_path().is_dir()) {
+            let state = State::unknown(reason);
+            changes.push(Change { path, before: state.clone(), after: state, new_directories: 0 });
+        }
+        return changes;
     }
     let gone = |path| Change { path, before: State::unknown(IMAGE_GONE), after: State::unknown(IMAGE_GONE), new_directories: 0 };
     let files = patch.files.iter().filter(|_| !patch.hash.is_empty());

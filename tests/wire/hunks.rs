@@ -245,6 +245,21 @@ async fn decisions_move_with_the_worktree() {
 }
 
 #[tokio::test]
+async fn the_model_is_told_by_the_next_prompt_where_a_turn_fails() {
+    let mut world = world().await;
+    world.replace(&[("2", "two")]).await;
+    world.undo(json!({})).await;
+    world.fixture.models.push(Answer::json(401, &json!({ "error": { "message": "no" } })));
+    let session = world.session.clone();
+    let failed = world.client.prompt(&session, "fails").await;
+    assert!(failed["info"]["error"].is_object(), "{failed}");
+    for is_told in [true, false] {
+        world.turn("next", &[]).await;
+        assert_eq!(last_request(&world).contains("Undone: these changes"), is_told);
+    }
+}
+
+#[tokio::test]
 async fn a_mode_is_undone_with_its_text_and_made_again() {
     let mut world = world().await;
     let mode = |world: &World| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(world.path("b.txt")).unwrap().permissions()) & 0o777;

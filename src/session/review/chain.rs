@@ -1,6 +1,9 @@
 //! What a session has changed in each file, in order, with what the user decided meanwhile.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    path::Path,
+};
 
 use polytree_protocol::{
     hunk::HunkState,
@@ -104,8 +107,8 @@ pub enum View<'a> {
 }
 
 impl Chains {
-    /// The files of these parts. `records` are all decisions, oldest first.
-    pub fn load(root: &AbsPath, parts: &[PatchPart], records: &[Record], objects: &Objects) -> Self {
+    /// The files of these parts, or `only` some of them. `records` are all decisions, oldest first.
+    pub fn load(root: &AbsPath, parts: &[PatchPart], records: &[Record], only: Option<&[AbsPath]>, objects: &Objects) -> Self {
         let mut files: BTreeMap<AbsPath, Chain> = BTreeMap::new();
         let decide = |files: &mut BTreeMap<AbsPath, Chain>, after: Option<&PartId>| {
             for record in records.iter().filter(|record| record.after.as_ref() == after) {
@@ -118,7 +121,8 @@ impl Chains {
         for patch in parts {
             let part = origins.len();
             origins.push(Origin { message: patch.message_id.clone(), call: patch.call_id.clone(), part: patch.id.clone() });
-            for change in patch::changes(root, patch, objects) {
+            let changes = if may_change(patch, only) { patch::changes(root, patch, objects) } else { Vec::new() };
+            for change in changes.into_iter().filter(|change| only.is_none_or(|only| only.contains(&change.path))) {
                 let path = change.path.clone();
                 let file = files.entry(path.clone()).or_insert_with(|| Chain {
                     name: path.relative_to(root),
@@ -137,6 +141,14 @@ impl Chains {
     pub fn last(&self) -> Option<PartId> {
         self.origins.last().map(|origin| origin.part.clone())
     }
+}
+
+/// Whether a part may be about one of these files: their directories may have moved since.
+fn may_change(patch: &PatchPart, only: Option<&[AbsPath]>) -> bool {
+    let Some(only) = only else { return true };
+    let names: Vec<_> = only.iter().filter_map(|path| path.as_path().file_name()).collect();
+    let mut files = patch.files.iter().chain(&patch.uncovered);
+    files.any(|file| Path::new(file).file_name().is_some_and(|name| names.contains(&name)))
 }
 
 impl Chain {

@@ -58,9 +58,8 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
         return Err(Error::DirectoryGone(session.directory));
     }
     let Decision { state, hunk, path, partial, workspace } = decision;
-    let at = path.as_ref().map(|path| at(&session, path));
-    let reviewed =
-        Reviewed::load(shared, &session, workspace.buffers, |file| at.as_ref().is_none_or(|at| at.as_ref() == Some(file))).await?;
+    let only = path.as_ref().map(|path| at(&session, path).into_iter().collect());
+    let reviewed = Reviewed::load(shared, &session, workspace.buffers, only).await?;
     if let Some(path) = path.filter(|_| reviewed.files.is_empty()) {
         return Err(Error::Params {
             field: "path",
@@ -114,7 +113,7 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
             Err(error @ snapshot::Error::Killed) => return Err(Error::Undo(std::io::Error::other(error))),
         }
     }
-    let hunks = Reviewed::load(shared, &session, workspace.buffers, |_| true).await?.hunks().await?;
+    let hunks = Reviewed::load(shared, &session, workspace.buffers, None).await?.hunks().await?;
     Ok(hunks.into_values().flatten().filter(|hunk| hunk.state == state && ids.contains(&hunk.hunk_id)).collect())
 }
 
