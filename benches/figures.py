@@ -6,7 +6,6 @@
 Prints for each figure the best of N invocations of the median, as the README quotes them.
 """
 import argparse
-import json
 import os
 import pathlib
 import shutil
@@ -15,34 +14,7 @@ import subprocess
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-class Daemon:
-    def __init__(self, binary, home, directory):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-        environment |= {f"POLYTREE_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        self.started = time.perf_counter()
-        self.process = subprocess.Popen([binary, "stdio", "--standalone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory, env=environment)
-        self.next = 0
-
-    def call(self, method, **params):
-        self.next += 1
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params}).encode() + b"\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer["result"]
-
-    def pss_mib(self):
-        for line in open(f"/proc/{self.process.pid}/smaps_rollup"):
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(10)
+from daemon import ROOT, Daemon, milliseconds, table
 
 
 def repository(path):
@@ -51,10 +23,6 @@ def repository(path):
     git = ["git", "-c", "user.email=bench@example.invalid", "-c", "user.name=bench"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
         subprocess.run(git + arguments, cwd=path, check=True)
-
-
-def milliseconds(seconds):
-    return 1000 * seconds
 
 
 def measure(binary, work):
@@ -78,16 +46,12 @@ def measure(binary, work):
     daemon.call("project.list")
     opened = []
     for number in range(50):
-        began = time.perf_counter()
-        daemon.call("session.create", directory=str(work / f"p{number:02}"))
-        opened.append(milliseconds(time.perf_counter() - began))
+        opened.append(daemon.milliseconds("session.create", directory=str(work / f"p{number:02}")))
     time.sleep(0.2)
     projects = daemon.pss_mib()
     created = []
     for _ in range(500):
-        began = time.perf_counter()
-        daemon.call("session.create")
-        created.append(milliseconds(time.perf_counter() - began))
+        created.append(daemon.milliseconds("session.create"))
     daemon.end()
     return {
         "spawn to first answer, store there (ms)": statistics.median(starts),
@@ -109,10 +73,8 @@ def main():
         for number in range(50):
             repository(work / f"p{number:02}")
         runs = [measure(arguments.binary, work) for _ in range(arguments.runs)]
-    for figure in runs[0]:
-        values = sorted(run[figure] for run in runs)
-        print(f"{figure:45} best {values[0]:8.2f}   median {statistics.median(values):8.2f}   worst {values[-1]:8.2f}")
-    print(f"{'stripped binary (MB)':45} {os.path.getsize(arguments.binary) / 1e6:13.2f}")
+    table(runs)
+    print(f"{'stripped binary (MB)':66} {os.path.getsize(arguments.binary) / 1e6:13.2f}")
 
 
 if __name__ == "__main__":

@@ -7,50 +7,16 @@ Each run starts a daemon: the first query, which reads the tree; queries typed l
 was just made is found, while the tree is still being watched and later; and the memory above that of an idle daemon.
 """
 import argparse
-import json
 import os
 import pathlib
 import random
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 
 import repository
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-class Daemon:
-    def __init__(self, binary, home, directory):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-        environment |= {f"POLYTREE_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        self.process = subprocess.Popen([binary, "stdio", "--standalone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory, env=environment)
-        self.next = 0
-
-    def call(self, method, **params):
-        self.next += 1
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params}).encode() + b"\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer["result"]
-
-    def timed(self, query, **params):
-        began = time.perf_counter()
-        found = self.call("file.find", query=query, **params)
-        return 1000 * (time.perf_counter() - began), found
-
-    def pss_mib(self):
-        for line in open(f"/proc/{self.process.pid}/smaps_rollup"):
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+from daemon import ROOT, Daemon, milliseconds, table
 
 
 def queries(names, count, seed=3):
@@ -75,7 +41,7 @@ def made(daemon, directory, name):
     (directory / name).write_text("")
     while True:
         if any(path.endswith(name) for path in daemon.call("file.find", query=name, limit=5)):
-            return 1000 * (time.perf_counter() - began)
+            return milliseconds(time.perf_counter() - began)
 
 
 def measure(binary, home, tree, names):
@@ -85,7 +51,7 @@ def measure(binary, home, tree, names):
     daemon.call("path.get")
     time.sleep(0.3)
     idle = daemon.pss_mib()
-    first, _ = daemon.timed(names[len(names) // 2].rsplit("/", 1)[1])
+    first = daemon.milliseconds("file.find", query=names[len(names) // 2].rsplit("/", 1)[1])
     directory = tree / os.path.dirname(names[len(names) // 3])
     early = made(daemon, directory, "fresh-early-file.txt")
     (directory / "fresh-early-file.txt").unlink()
@@ -94,7 +60,7 @@ def measure(binary, home, tree, names):
     warm = []
     for query in queries(names, 60):
         for end in range(1, len(query) + 1):
-            warm.append(daemon.timed(query[:end])[0])
+            warm.append(daemon.milliseconds("file.find", query=query[:end]))
     fresh = []
     for number in range(20):
         name = f"fresh-file-{number}.txt"
@@ -128,9 +94,7 @@ def main():
         names = repository.build(tree, arguments.files)
         runs = [measure(arguments.binary, work / "home", tree, names) for _ in range(arguments.runs)]
     print(f"{len(names)} files, {runs[0][1]} warm queries a run, {arguments.runs} runs")
-    for figure in runs[0][0]:
-        values = sorted(run[figure] for run, _ in runs)
-        print(f"{figure:50} best {values[0]:8.2f}   median {statistics.median(values):8.2f}   worst {values[-1]:8.2f}")
+    table([run for run, _ in runs])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from figures import ROOT, Daemon, milliseconds
+from daemon import ROOT, Daemon, milliseconds
 
 
 def repository(path, files, changed):

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from figures import ROOT, Daemon, milliseconds
+from daemon import ROOT, Daemon, milliseconds
 
 EXTENSIONS = "rs ts mts cts tsx js jsx mjs cjs py pyi go c h cc cpp cxx hh hpp hxx java cs rb php lua sh bash".split()
 QUERIES = ["new", "parse", "Config", "hashmap", "serialize", "pf", "getname", "Error", "toString", "e", "render", "xyzzyqq", "read line", "Parser::next", "mutex", "init"]

@@ -10,17 +10,15 @@ costs less. Each call is also made in a repository of 50 files; the difference i
 worse than its limit.
 """
 import argparse
-import json
 import pathlib
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-from figures import ROOT, Daemon, milliseconds
+from daemon import ROOT, Daemon, milliseconds
+from model import Model
 from repository import build
 
 # Milliseconds, but for the command: parts of `git status`.
@@ -28,72 +26,20 @@ EDIT, COMMAND, REVERT = 5, 0.5, 200
 REVERTED = 200
 
 
-class Models:
-    """Answers with the calls that wait, then with one word."""
-
-    def __init__(self):
-        self.calls, self.sent, self.times = [], None, []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            threading.Thread(target=self.serve, args=[self.listener.accept()[0]], daemon=True).start()
-
-    def serve(self, connection):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        received = b""
-        while True:
-            while b"\r\n\r\n" not in received:
-                more = connection.recv(1 << 20)
-                if not more:
-                    return
-                received += more
-            arrived = time.perf_counter()
-            head, received = received.split(b"\r\n\r\n", 1)
-            length = next(int(field[15:]) for field in head.lower().split(b"\r\n") if field.startswith(b"content-length:"))
-            while len(received) < length:
-                received += connection.recv(1 << 20)
-            body, received = json.loads(received[:length]), received[length:]
-            is_turn = body["model"] == "main"
-            delta, reason = {"content": "Done."}, "stop"
-            if is_turn:
-                if self.sent is not None:
-                    self.times.append(arrived - self.sent)
-                    self.sent = None
-                if self.calls:
-                    name, arguments = self.calls.pop(0)
-                    function = {"name": name, "arguments": json.dumps(arguments)}
-                    delta = {"tool_calls": [{"index": 0, "id": f"call_{time.perf_counter_ns()}", "type": "function", "function": function}]}
-                    reason = "tool_calls"
-            chunk = lambda delta, reason: b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}).encode() + b"\n\n"
-            answer = chunk(delta, None) + chunk({}, reason) + b"data: [DONE]\n\n"
-            headers = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(answer)}\r\n\r\n"
-            if is_turn and reason == "tool_calls":
-                self.sent = time.perf_counter()
-            connection.sendall(headers.encode() + answer)
-
-
 class Session:
-    def __init__(self, binary, home, directory, models):
-        config = home / "config"
-        config.mkdir(parents=True)
-        model = {"limit": {"context": 1_000_000, "output": 4000}}
-        provider = {"api": "openai", "options": {"baseURL": models.url, "apiKey": "k"}, "models": {"main": model, "small": model}}
-        settings = {"model": "test/main", "small_model": "test/small", "provider": {"test": provider}}
-        (config / "polytree.json").write_text(json.dumps(settings))
-        self.models, self.directory = models, directory
+    def __init__(self, binary, home, directory, model):
+        model.configure(home)
+        self.model, self.directory = model, directory
         self.daemon = Daemon(binary, home, directory)
         self.id = self.daemon.call("session.create", directory=str(directory), mode="all")["id"]
 
     def turn(self, *calls):
         """The seconds that each call took."""
-        self.models.calls, self.models.times = list(calls), []
+        self.model.calls, self.model.times = list(calls), []
         answer = self.daemon.call("session.prompt", sessionID=self.id, parts="go")
         assert "error" not in answer["info"], answer["info"]
-        assert len(self.models.times) == len(calls), self.models.times
-        return self.models.times
+        assert len(self.model.times) == len(calls), self.model.times
+        return self.model.times
 
     def last_patch(self):
         messages = self.daemon.call("session.messages", sessionID=self.id, limit=6)
@@ -128,7 +74,7 @@ def git_status(directory):
 
 
 def measure(binary, home, directory, names, runs):
-    session = Session(binary, home, directory, Models())
+    session = Session(binary, home, directory, Model())
     began = time.perf_counter()
     session.command(names[0])
     first = time.perf_counter() - began

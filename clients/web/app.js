@@ -14,6 +14,7 @@ import { Prompt } from './prompt.js'
 import { Queue } from './session/queue.js'
 import { RpcError } from './connection.js'
 import { SessionList } from './sessions.js'
+import { summarise } from './session/compaction.js'
 import { drawTodos } from './session/todos.js'
 import { Transcript } from './transcript.js'
 
@@ -255,6 +256,7 @@ opensMenu(/** @type {HTMLButtonElement} */ (byId('menu')), () => [
   { label: 'Changed files', act: () => actions.changes() },
   { label: 'Undo the last prompt…', act: () => actions.revertLast() },
   { label: 'Fork', act: () => actions.fork() },
+  { label: 'Summarise…', act: withSession((session) => attempt(() => summarise(follower, session, announce))) },
   { label: 'Export…', act: withSession((session) => exports.save(follower, session)) },
   { label: 'Rename', act: withSession((session) => dialogs.rename(follower, session)) },
   { label: 'Project, trust, grants', act: showProject },

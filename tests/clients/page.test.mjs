@@ -12,9 +12,7 @@ const page = path.join(checkout, 'clients/web')
 
 test('the page fits the types of the schema', (t) => {
   const folder = temporary(t)
-  const types = path.join(folder, 'polytree.d.ts')
-  const made = spawnSync(process.execPath, [path.join(checkout, 'tests/clients/types.mjs'), types], { encoding: 'utf8' })
-  assert.equal(made.status, 0, made.stderr)
+  const types = path.join(checkout, 'schema/polytree.d.ts')
   const compilerOptions = {
     strict: true,
     noUncheckedIndexedAccess: true,

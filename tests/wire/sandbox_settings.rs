@@ -114,8 +114,7 @@ async fn what_a_killed_daemon_left_in_the_directory_for_temporary_files_is_remov
     client.kill().await;
     assert!(left().is_some());
     let _client = Client::start_with(&fixture, "repo", &variables);
-    while left().is_some() {
+    while std::fs::read_dir(&directory).unwrap().next().is_some() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
 }

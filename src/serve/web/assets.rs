@@ -60,6 +60,7 @@ const FILES: &[(&str, &[u8])] = files![
     "prompt.js",
     "session/actions.js",
     "session/changes.js",
+    "session/compaction.js",
     "session/diff.js",
     "session/exports.js",
     "session/inputs.js",
