@@ -20,9 +20,8 @@ use super::{
     Error, Place, SessionQuery, Workspaces,
     activity::{Busy, Load},
     mailbox::{Command, TurnEnd},
-    patch,
     progress::Census,
-    recover, revert,
+    recover, revert, review,
     shared::{ChildPrompt, Launch, Shared},
     task, title,
 };
@@ -74,7 +73,7 @@ impl Sessions {
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let shared = Shared::new(store, broker, workspaces, snapshots, tasks);
-        patch::recover(&shared).await;
+        review::patch::recover(&shared).await;
         revert::recover(&shared).await;
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };
