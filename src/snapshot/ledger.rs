@@ -1,7 +1,12 @@
 //! The last known state of each file of a checkout. A clean tracked file is known from git's index; other files are copied
 //! into the store, within limits, when their stat data changes. Every detected change is recorded for the running commands.
 
-use std::{collections::BTreeMap, fs::Metadata, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::Metadata,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use polytree_protocol::id::SessionId;
 
@@ -10,6 +15,7 @@ use super::{
     index::Tracked,
     look::{self, Stat},
     objects::Objects,
+    origin,
     state::State,
 };
 use crate::{
@@ -58,6 +64,8 @@ pub struct Active {
     pub closed: Vec<Change>,
     /// The tree when it began.
     pub tree: Arc<Tree>,
+    /// When it began.
+    pub began: SystemTime,
 }
 
 /// The known files of a checkout.
@@ -242,7 +250,8 @@ impl Ledger {
     pub fn begin(&mut self, session: SessionId, tree: Arc<Tree>) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.active.insert(number, Active { session, before: BTreeMap::new(), closed: Vec::new(), tree });
+        let began = SystemTime::now();
+        self.active.insert(number, Active { session, before: BTreeMap::new(), closed: Vec::new(), tree, began });
         number
     }
 
@@ -268,7 +277,20 @@ impl Ledger {
                 self.own(state, borrowed.as_ref());
             }
         }
+        let changed: HashSet<Vec<u8>> = changes.iter().filter_map(|change| self.name(&change.path)).collect();
+        origin::mark(&mut changes, active.began, |ids| self.contents_but_of(&changed, ids));
         changes
+    }
+
+    /// Those of these contents that other files have.
+    fn contents_but_of(&self, but: &HashSet<Vec<u8>>, wanted: &HashSet<Id>) -> HashSet<Id> {
+        let is_other = |path: &[u8]| !but.contains(path);
+        let of_known = self.known.iter().filter(|(path, _)| is_other(path)).filter_map(|(_, known)| known.state.content());
+        let of_index = self.tracked.iter().flat_map(|tracked| {
+            let files = tracked.paths().enumerate().filter(|(_, path)| is_other(path) && !self.known.contains_key(*path));
+            files.filter_map(|(file, _)| tracked.state(file)?.content())
+        });
+        of_known.chain(of_index).map(|(id, _)| id).filter(|id| wanted.contains(id)).collect()
     }
 
     /// Copies a content that only the repository has, since git may remove it later.
@@ -292,7 +314,12 @@ impl Ledger {
                 if let Some(before) = active.before.remove(&name)
                     && !before.is_same(&now)
                 {
-                    active.closed.push(change(&self.root, &name, before, now.clone(), &active.tree));
+                    let mut change = change(&self.root, &name, before, now.clone(), &active.tree);
+                    // It cannot be told later, when the file is written.
+                    if change.before == State::Absent && origin::is_older(&change.path, active.began) {
+                        change.before = State::unknown(origin::OLDER);
+                    }
+                    active.closed.push(change);
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The granularity of file times: a file that changed this recently may change again without a new time.
-const TICK: Duration = Duration::from_millis(20);
+pub const TICK: Duration = Duration::from_millis(20);
 
 /// The stat data of a file. If it is unchanged, so is the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
