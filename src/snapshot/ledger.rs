@@ -64,8 +64,7 @@ pub struct Active {
     pub closed: Vec<Change>,
     /// The tree when it began.
     pub tree: Arc<Tree>,
-    /// When it began.
-    pub began: SystemTime,
+    began: SystemTime,
 }
 
 /// The known files of a checkout.
@@ -250,8 +249,7 @@ impl Ledger {
     pub fn begin(&mut self, session: SessionId, tree: Arc<Tree>) -> u64 {
         let number = self.next;
         self.next += 1;
-        let began = SystemTime::now();
-        self.active.insert(number, Active { session, before: BTreeMap::new(), closed: Vec::new(), tree, began });
+        self.active.insert(number, Active { session, before: BTreeMap::new(), closed: Vec::new(), tree, began: SystemTime::now() });
         number
     }
 
