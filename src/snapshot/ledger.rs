@@ -25,6 +25,7 @@ use crate::{
         objects::{Borrowed, Id},
         path::{git_bytes, os_string},
     },
+    overlay::Overlay,
     stdx::paths::AbsPath,
 };
 
@@ -73,6 +74,7 @@ pub struct Ledger {
     git: Option<GitDirs>,
     limits: Limits,
     objects: Arc<Objects>,
+    overlay: Arc<Overlay>,
     tracked: Option<Tracked>,
     known: BTreeMap<Vec<u8>, Known>,
     files: usize,
@@ -84,9 +86,9 @@ pub struct Ledger {
 
 impl Ledger {
     /// An empty ledger.
-    pub fn new(root: AbsPath, git: Option<GitDirs>, limits: Limits, objects: Arc<Objects>) -> Self {
+    pub fn new(root: AbsPath, git: Option<GitDirs>, limits: Limits, objects: Arc<Objects>, overlay: Arc<Overlay>) -> Self {
         let (tracked, known, active) = (None, BTreeMap::new(), BTreeMap::new());
-        Self { root, git, limits, objects, tracked, known, files: 0, bytes: 0, active, next: 0 }
+        Self { root, git, limits, objects, overlay, tracked, known, files: 0, bytes: 0, active, next: 0 }
     }
 
     /// Checks the files that may have changed.
@@ -268,7 +270,10 @@ impl Ledger {
             if before.is_same(&after) {
                 continue;
             }
-            changes.push(change(&self.root, &path, before, after, &active.tree));
+            let change = change(&self.root, &path, before, after, &active.tree);
+            if !origin::is_of_editor(&change, active.began, &self.overlay) {
+                changes.push(change);
+            }
         }
         for change in &mut changes {
             for state in [&mut change.before, &mut change.after] {
@@ -313,6 +318,9 @@ impl Ledger {
                     && !before.is_same(&now)
                 {
                     let mut change = change(&self.root, &name, before, now.clone(), &active.tree);
+                    if origin::is_of_editor(&change, active.began, &self.overlay) {
+                        continue;
+                    }
                     // It cannot be told later, when the file is written.
                     if change.before == State::Absent && origin::is_older(&change.path, active.began) {
                         change.before = State::unknown(origin::OLDER);

@@ -1,4 +1,9 @@
-//! New files that may be the only copy of their content. Undo deletes what a command has created, but it does not see all
+//! Which of the changes that were found after a command are its own, and which of its new files may be the only copy of their
+//! content.
+//!
+//! What an editor saves while a command runs is not the command's: its text was announced before the file was written.
+//!
+//! Undo deletes what a command has created, but it does not see all
 //! files: not the ignored ones, not other directories, no directories beyond the depth limit of the index, no large files. A
 //! file that was moved or packed out of one of those looks new, and must stay.
 //!
@@ -11,8 +16,12 @@ use std::{
     time::SystemTime,
 };
 
-use super::{change::Change, look::TICK, state::State};
-use crate::{git::objects::Id, stdx::paths::AbsPath};
+use super::{
+    change::Change,
+    look::{self, TICK},
+    state::State,
+};
+use crate::{file::save::MAX_BYTES, git::objects::Id, overlay::Overlay, stdx::paths::AbsPath};
 
 /// Why a new file that is older than the command stays.
 pub const OLDER: &str =
@@ -29,9 +38,7 @@ pub fn is_older(path: &AbsPath, time: SystemTime) -> bool {
 pub fn mark(changes: &mut [Change], began: SystemTime, elsewhere: impl FnOnce(&HashSet<Id>) -> HashSet<Id>) {
     let id = |state: &State| state.content().map(|(id, _)| id);
     let lost = changes.iter().find(|change| matches!(&change.before, State::Unknown { reason } if reason != OLDER));
-    let lost = lost.map(|change| {
-        format!("the command that made it also changed or removed {}, of which undo has no copy", change.path)
-    });
+    let lost = lost.map(|change| format!("the command that made it also changed or removed {}, of which undo has no copy", change.path));
     // Undo gives these back.
     let kept: HashSet<Id> = changes.iter().filter_map(|change| id(&change.before)).collect();
     let mut suspects = BTreeMap::new();
@@ -51,4 +58,13 @@ pub fn mark(changes: &mut [Change], began: SystemTime, elsewhere: impl FnOnce(&H
             changes[number].before = State::unknown(reason);
         }
     }
+}
+
+/// Whether the file has a text that an editor has saved since the command began.
+pub fn is_of_editor(change: &Change, began: SystemTime, overlay: &Overlay) -> bool {
+    overlay.had_announced(&change.path, began, || {
+        let time = fs::symlink_metadata(&change.path).and_then(|metadata| metadata.modified()).ok()?;
+        let seen = look::look(&change.path, MAX_BYTES);
+        Some((time + TICK, seen.content.filter(|_| seen.state.is_same(&change.after))?))
+    })
 }
