@@ -12,7 +12,10 @@ use polytree_protocol::{
     session::Session,
 };
 
-use super::{Error, Sessions, patch, review};
+use super::{
+    Error, Sessions,
+    review::{self, patch},
+};
 use crate::{
     snapshot::{Change, Snapshots, State},
     stdx::{paths::AbsPath, tasks::Tasks, text::unified_diff},

@@ -9,7 +9,6 @@ mod error;
 mod ids;
 mod input;
 mod mailbox;
-mod patch;
 mod progress;
 mod queue;
 mod recover;

@@ -19,9 +19,8 @@ use super::{
     Error, Place, SessionQuery, Workspaces,
     activity::{Busy, Load},
     mailbox::Command,
-    patch,
     progress::Census,
-    recover, revert,
+    recover, revert, review,
     shared::Shared,
     task, title,
 };
@@ -71,7 +70,7 @@ impl Sessions {
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let shared = Shared::new(store, broker, workspaces, snapshots, tasks);
-        patch::recover(&shared).await;
+        review::patch::recover(&shared).await;
         revert::recover(&shared).await;
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };

@@ -12,10 +12,12 @@ use polytree_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::text::{Text, id};
+use super::{
+    patch,
+    text::{Text, id},
+};
 use crate::{
     git::objects::Id,
-    session::patch,
     snapshot::{Objects, State},
     stdx::paths::AbsPath,
 };

@@ -5,6 +5,7 @@
 
 mod chain;
 mod decide;
+pub(super) mod patch;
 mod text;
 mod told;
 

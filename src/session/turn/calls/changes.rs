@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::{
     file::save::lock,
-    session::patch::{self, CallRef},
+    session::review::patch::{self, CallRef},
     snapshot::{ChangeSet, Edit, Following, Pending, Running, Snapshots, Uncovered},
     stdx::{paths::AbsPath, tasks::Tasks},
     tool::definition::ToolError,

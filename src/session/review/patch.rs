@@ -9,9 +9,9 @@ use polytree_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Error, ids, shared::Shared};
 use crate::{
     overlay::Policy,
+    session::{Error, ids, shared::Shared},
     snapshot::{Change, ChangeSet, IMAGE_GONE, LeftOver, Objects, Pending, Snapshots, State, Uncovered},
     stdx::paths::AbsPath,
     store::{Scope, Unit},
@@ -19,7 +19,7 @@ use crate::{
 
 /// A tool call, as the notes of its changes name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CallRef {
+pub(in crate::session) struct CallRef {
     session: SessionId,
     message: MessageId,
     call: String,
@@ -32,7 +32,7 @@ impl CallRef {
 }
 
 /// Stores the changes of a call. Returns the part that names them.
-pub(super) async fn part(snapshots: &Snapshots, set: &ChangeSet, call: CallRef) -> PatchPart {
+pub(in crate::session) async fn part(snapshots: &Snapshots, set: &ChangeSet, call: CallRef) -> PatchPart {
     let mut files = Vec::new();
     let mut reasons: BTreeMap<String, String> = BTreeMap::new();
     for change in &set.changes {
@@ -68,7 +68,7 @@ pub(super) async fn part(snapshots: &Snapshots, set: &ChangeSet, call: CallRef) 
 
 /// The changes that a part names. Of a change set that was removed only the files are known; of a copied session, or of changes
 /// that were never stored, nothing.
-pub(super) fn changes(root: &AbsPath, patch: &PatchPart, objects: &Objects) -> Vec<Change> {
+pub(in crate::session) fn changes(root: &AbsPath, patch: &PatchPart, objects: &Objects) -> Vec<Change> {
     let set = patch.hash.parse().ok().and_then(|id| ChangeSet::decode(root, &objects.read(id)?));
     if let Some(ChangeSet { mut changes, uncovered, .. }) = set {
         // What may have changed somewhere below a directory is no file to show.
@@ -84,7 +84,7 @@ pub(super) fn changes(root: &AbsPath, patch: &PatchPart, objects: &Objects) -> V
 }
 
 /// Adds the parts of calls whose daemon was killed after they had changed files and before the part was stored.
-pub(super) async fn recover(shared: &Shared) {
+pub(in crate::session) async fn recover(shared: &Shared) {
     let mut calls: Vec<(CallRef, ChangeSet, Vec<Pending>)> = Vec::new();
     for LeftOver { label, set, pending } in shared.snapshots.left_over().await {
         let Ok(call) = serde_json::from_value::<CallRef>(label) else {
