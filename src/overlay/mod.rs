@@ -2,6 +2,7 @@
 //! text is never stored. A client may also have a buffer open whose text it could not send; then the file on disk is
 //! known to be outdated.
 
+mod announced;
 mod apply;
 mod buffers;
 pub mod diagnostics;
@@ -11,7 +12,7 @@ mod edits;
 
 use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use polytree_protocol::{
@@ -22,16 +23,17 @@ use polytree_protocol::{
 };
 use tokio::sync::watch;
 
+use self::{
+    announced::Announced,
+    buffers::{Buffer, Buffers},
+    diagnostics::{AllDiagnostics, Unknown},
+    edits::PendingEdits,
+};
 pub use self::{
     apply::apply,
     difference::{difference, lines, position, regions},
     document::{CONNECTION_LIMIT, Document, Error, TEXT_LIMIT},
     edits::{Applied, Delivery, Editor, NotApplied, Reply},
-};
-use self::{
-    buffers::{Buffer, Buffers},
-    diagnostics::{AllDiagnostics, Unknown},
-    edits::PendingEdits,
 };
 use crate::stdx::paths::AbsPath;
 
@@ -80,6 +82,7 @@ pub struct Overlay {
     buffers: RwLock<Buffers>,
     edits: PendingEdits,
     diagnostics: AllDiagnostics,
+    announced: Announced,
     /// Notified after each change of `buffers`.
     changed: watch::Sender<()>,
 }
@@ -160,6 +163,7 @@ impl Overlay {
     /// When the text is too large; the text of the file then becomes unknown.
     pub fn open(&self, connection: u64, named: &AbsPath, path: &AbsPath, version: i64, text: Option<String>) -> Result<(), Error> {
         let document = text.map(|text| Arc::new(Document { path: path.clone(), version, text: text.into(), connection }));
+        document.iter().for_each(|document| self.announced.add(path, &document.text));
         let mut buffers = self.write();
         let fits = buffers.check(connection, path, document.as_deref());
         if fits.is_ok() {
@@ -197,8 +201,18 @@ impl Overlay {
             buffers.invalidate(connection, path);
         }
         drop(buffers);
+        taken.iter().for_each(|document| self.announced.add(path, &document.text));
         self.notify();
         taken
+    }
+
+    /// Whether a client had announced the text of a file when it was written: after `since`, or as the newest text before. An
+    /// editor that reads a changed file again announces its text later. `written`: the time and the text.
+    pub fn had_announced(&self, path: &AbsPath, since: SystemTime, written: impl FnOnce() -> Option<(SystemTime, Vec<u8>)>) -> bool {
+        let texts = self.announced.since(path, since);
+        let Some((time, text)) = Some(written).filter(|_| !texts.is_empty()).and_then(|written| written()) else { return false };
+        let digest = blake3::hash(&text);
+        texts.iter().any(|(announced, text)| *announced <= time && *text == digest)
     }
 
     /// Closes the file for this connection; false if it was not open.

@@ -85,7 +85,12 @@ impl Place<'_> {
             return Err(Failure::System(format!("{} is gone", self.root)));
         }
         match &entry.to {
-            State::Absent => self.remove(path, entry.new_directories),
+            State::Absent => {
+                if let Some((id, size)) = seen.state.content() {
+                    tracing::info!(%path, %id, size, "an undo deletes a file; its content stays in the store");
+                }
+                self.remove(path, entry.new_directories)
+            }
             State::File { id, mode, .. } => {
                 let content = self.objects.read(*id).ok_or_else(|| Failure::System(IMAGE_GONE.into()))?;
                 self.file(path, &seen, &content, *mode)

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     find::{Changes, Finder, Touched, Tree, Unreadable},
     git::{Checkout, objects::Id},
+    overlay::Overlay,
     stdx::{paths::AbsPath, tasks::Tasks},
 };
 
@@ -40,9 +41,16 @@ pub struct Following {
 
 impl Following {
     /// Starts tracking. The first scan runs in the background.
-    pub(super) fn start(checkout: &Checkout, finder: &Finder, objects: Arc<Objects>, limits: Limits, tasks: &Tasks) -> Arc<Self> {
+    pub(super) fn start(
+        checkout: &Checkout,
+        finder: &Finder,
+        objects: Arc<Objects>,
+        overlay: Arc<Overlay>,
+        limits: Limits,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
         let top = checkout.top();
-        let ledger = Ledger::new(top.worktree.clone(), top.git.clone(), limits, objects);
+        let ledger = Ledger::new(top.worktree.clone(), top.git.clone(), limits, objects, overlay);
         let following = Arc::new(Self {
             root: top.worktree.clone(),
             changes: finder.changes(&top),

@@ -15,6 +15,7 @@ use super::{
     index::Tracked,
     look::{self, Stat},
     objects::Objects,
+    origin,
     state::State,
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
         objects::{Borrowed, Id},
         path::{git_bytes, os_string},
     },
+    overlay::Overlay,
     stdx::paths::AbsPath,
 };
 
@@ -66,15 +68,13 @@ pub struct Active {
     began: SystemTime,
 }
 
-/// Why a file that a command has made stays where it is.
-const MOVED: &str = "a command may have moved it here from a place that is not covered, so it may be the only copy";
-
 /// The known files of a checkout.
 pub struct Ledger {
     root: AbsPath,
     git: Option<GitDirs>,
     limits: Limits,
     objects: Arc<Objects>,
+    overlay: Arc<Overlay>,
     tracked: Option<Tracked>,
     known: BTreeMap<Vec<u8>, Known>,
     files: usize,
@@ -86,9 +86,9 @@ pub struct Ledger {
 
 impl Ledger {
     /// An empty ledger.
-    pub fn new(root: AbsPath, git: Option<GitDirs>, limits: Limits, objects: Arc<Objects>) -> Self {
+    pub fn new(root: AbsPath, git: Option<GitDirs>, limits: Limits, objects: Arc<Objects>, overlay: Arc<Overlay>) -> Self {
         let (tracked, known, active) = (None, BTreeMap::new(), BTreeMap::new());
-        Self { root, git, limits, objects, tracked, known, files: 0, bytes: 0, active, next: 0 }
+        Self { root, git, limits, objects, overlay, tracked, known, files: 0, bytes: 0, active, next: 0 }
     }
 
     /// Checks the files that may have changed.
@@ -270,15 +270,30 @@ impl Ledger {
             if before.is_same(&after) {
                 continue;
             }
-            changes.push(change(&self.root, &path, before, after, &active.tree));
+            let change = change(&self.root, &path, before, after, &active.tree);
+            if !origin::is_of_editor(&change, active.began, &self.overlay) {
+                changes.push(change);
+            }
         }
-        keep_moved(&mut changes, active.began);
         for change in &mut changes {
             for state in [&mut change.before, &mut change.after] {
                 self.own(state, borrowed.as_ref());
             }
         }
+        let changed: HashSet<Vec<u8>> = changes.iter().filter_map(|change| self.name(&change.path)).collect();
+        origin::mark(&mut changes, active.began, |ids| self.contents_but_of(&changed, ids));
         changes
+    }
+
+    /// Those of these contents that other files have.
+    fn contents_but_of(&self, but: &HashSet<Vec<u8>>, wanted: &HashSet<Id>) -> HashSet<Id> {
+        let is_other = |path: &[u8]| !but.contains(path);
+        let of_known = self.known.iter().filter(|(path, _)| is_other(path)).filter_map(|(_, known)| known.state.content());
+        let of_index = self.tracked.iter().flat_map(|tracked| {
+            let files = tracked.paths().enumerate().filter(|(_, path)| is_other(path) && !self.known.contains_key(*path));
+            files.filter_map(|(file, _)| tracked.state(file)?.content())
+        });
+        of_known.chain(of_index).map(|(id, _)| id).filter(|id| wanted.contains(id)).collect()
     }
 
     /// Copies a content that only the repository has, since git may remove it later.
@@ -302,7 +317,15 @@ impl Ledger {
                 if let Some(before) = active.before.remove(&name)
                     && !before.is_same(&now)
                 {
-                    active.closed.push(change(&self.root, &name, before, now.clone(), &active.tree));
+                    let mut change = change(&self.root, &name, before, now.clone(), &active.tree);
+                    if origin::is_of_editor(&change, active.began, &self.overlay) {
+                        continue;
+                    }
+                    // It cannot be told later, when the file is written.
+                    if change.before == State::Absent && origin::is_older(&change.path, active.began) {
+                        change.before = State::unknown(origin::OLDER);
+                    }
+                    active.closed.push(change);
                 }
             }
         }
@@ -333,20 +356,6 @@ fn change(root: &AbsPath, path: &[u8], before: State, after: State, tree: &Tree)
     let is_new = before == State::Absent;
     let new = parents.take_while(|parent| is_new && tree.position(parent).is_none()).count();
     Change { path: root.join(os_string(path)), before, after, new_directories: u32::try_from(new).unwrap_or(0) }
-}
-
-/// Marks new files whose content may have been somewhere else before, and is not there any more: to delete them could destroy
-/// the only copy. That is what a file older than the command tells, and a removed file of which there is no image.
-fn keep_moved(changes: &mut [Change], began: SystemTime) {
-    let is_gone = |change: &&Change| change.after == State::Absent;
-    let removed: HashSet<Id> = changes.iter().filter(is_gone).filter_map(|change| Some(change.before.content()?.0)).collect();
-    let lost = changes.iter().filter(is_gone).any(|change| matches!(change.before, State::Unknown { .. }));
-    for change in changes.iter_mut().filter(|change| change.before == State::Absent) {
-        let is_covered = change.after.content().is_none_or(|(id, _)| removed.contains(&id));
-        if !is_covered && (lost || look::is_older(&change.path, began)) {
-            change.before = State::unknown(MOVED);
-        }
-    }
 }
 
 fn all_files(tree: &Tree, nodes: std::ops::Range<usize>) -> Vec<Vec<u8>> {

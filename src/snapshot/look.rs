@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The granularity of file times: a file that changed this recently may change again without a new time.
-const TICK: Duration = Duration::from_millis(20);
+pub const TICK: Duration = Duration::from_millis(20);
 
 /// The stat data of a file. If it is unchanged, so is the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +52,6 @@ impl Stat {
         let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         self.changed.max(self.modified) >= (seconds, i64::from(since.subsec_nanos()))
     }
-}
-
-/// Whether a file was made or written before this time. A file keeps both times where it is moved.
-pub fn is_older(path: &AbsPath, time: SystemTime) -> bool {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
-    let times = [metadata.modified(), metadata.created()];
-    times.into_iter().flatten().any(|of_file| of_file + TICK < time)
 }
 
 /// The result of [`look`].

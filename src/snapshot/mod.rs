@@ -21,6 +21,7 @@ mod journal;
 mod ledger;
 mod look;
 mod objects;
+mod origin;
 mod pending;
 mod plan;
 mod retention;

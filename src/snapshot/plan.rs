@@ -1,7 +1,7 @@
 //! Plans the revert of change sets.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -153,10 +153,31 @@ pub fn plan(sets: &[ChangeSet], held: &BTreeMap<AbsPath, Held>, objects: &Object
             file.refuse(Action::Conflict, reason);
         }
     }
+    keep_only_copies(&mut plan, &by_path);
     plan.files.sort_by_key(|file| file.action != Action::Delete);
     plan.uncovered.sort_by(|one, other| one.path.cmp(&other.path));
     plan.uncovered.dedup();
     plan
+}
+
+/// Leaves files with the content of another file that is not restored: that file may have been renamed.
+fn keep_only_copies(plan: &mut Plan, by_path: &BTreeMap<&AbsPath, Vec<&Change>>) {
+    let id = |state: &State| state.content().map(|(id, _)| id);
+    let changing = || plan.files.iter().filter(|file| file.is_change());
+    let restored: HashSet<Id> = changing().filter_map(|file| id(&file.to)).collect();
+    let is_changing: HashSet<&AbsPath> = changing().map(|file| &file.path).collect();
+    let staying: HashMap<&AbsPath, Option<Id>> = plan.files.iter().map(|file| (&file.path, id(&file.from))).collect();
+    let mut lost: HashMap<Id, AbsPath> = HashMap::new();
+    for (path, changes) in by_path.iter().filter(|(path, _)| !is_changing.contains(*path)) {
+        let before = changes.first().and_then(|change| id(&change.before));
+        let before = before.filter(|before| !restored.contains(before) && staying.get(*path) != Some(&Some(*before)));
+        lost.extend(before.map(|before| (before, (*path).clone())));
+    }
+    for file in plan.files.iter_mut().filter(|file| file.action == Action::Delete) {
+        if let Some(path) = id(&file.from).and_then(|id| lost.get(&id)) {
+            file.refuse(Action::Skip, format!("it holds what {path} held before, which is not restored"));
+        }
+    }
 }
 
 /// Plans one file; an error says why it is not covered.

@@ -117,7 +117,8 @@ impl Snapshots {
             return following;
         }
         all.retain(|_, following| following.strong_count() > 0);
-        let following = Following::start(checkout, &self.finder, Arc::clone(&self.objects), self.limits, &self.tasks);
+        let following =
+            Following::start(checkout, &self.finder, Arc::clone(&self.objects), Arc::clone(&self.overlay), self.limits, &self.tasks);
         all.insert(checkout.worktree.clone(), Arc::downgrade(&following));
         following
     }

@@ -244,6 +244,9 @@ async fn a_conversation_over_the_limit_of_an_answer_is_read_in_pages() {
     let (code, out, err) = polytree(&fixture, &["sessions", "export", &session]).await;
     let export: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code} {err}"));
     assert_eq!(texts(&export["messages"]).iter().map(String::len).max(), Some(12 << 20), "in smaller pages");
+    std::fs::write(fixture.path("long.json"), &out).unwrap();
+    let (code, _, err) = polytree(&fixture, &["sessions", "import", fixture.path("long.json").to_str().unwrap()]).await;
+    assert!(code == 1 && err.contains("at most 32 MiB") && err.contains("sessions fork --before"), "{code} {err}");
     let early = client.call("session.fork", json!({ "sessionID": session, "messageID": page[0]["info"]["id"] })).await;
     let export = client.call("session.export", json!({ "sessionID": early["id"] })).await;
     assert_eq!(export["messages"].as_array().unwrap().len(), 3, "the first prompt with its answer, and a");

@@ -21,6 +21,7 @@ use crate::{
         render::page,
         screen::Screen,
     },
+    jsonrpc::framing::MESSAGE_LIMIT,
     session::without_undone,
     stdx::paths::AbsPath,
 };
@@ -123,5 +124,12 @@ pub async fn import(args: SessionsImportArgs, daemon: &Daemon, screen: &mut Scre
         Failure::Failed(format!("{shown}: {error}"), Some("expected a file that `polytree sessions export` wrote as JSON".to_owned()))
     })?;
     let params = SessionImportParams { session, directory: Some(directory.to_string()), ..SessionImportParams::default() };
-    created(&daemon.request::<SessionImport>(&params).await?, screen)
+    let session = daemon.request::<SessionImport>(&params).await.map_err(|failure| match failure {
+        Failure::Refused(error) if error.kind() == Some("too_large") => Failure::Failed(
+            format!("{shown}: the conversation is too long: a session of at most {} MiB can be imported", MESSAGE_LIMIT >> 20),
+            Some("fork the original with `sessions fork --before MESSAGE`, export that, and import its beginning".to_owned()),
+        ),
+        failure => failure,
+    })?;
+    created(&session, screen)
 }

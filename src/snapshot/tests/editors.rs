@@ -1,6 +1,6 @@
 //! Files that an editor holds.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use super::support::{Client, Kind, Manner, World, write};
 use crate::snapshot::{Action, Error};
@@ -55,4 +55,31 @@ async fn a_new_file_with_unsaved_text_stays() {
     world.made(world.revert(&[set]).await.unwrap()).await;
     assert!(fs::symlink_metadata(world.root.join("new")).is_err());
     editor.close();
+}
+
+#[tokio::test]
+async fn what_an_editor_saves_while_a_command_runs_is_not_the_commands() {
+    let world = World::new(Kind::Repository, &[("a", "1\n"), ("b", "2\n"), ("c", "3\n"), ("d", "4\n")]).await;
+    let unsaved = Client::open(&world, 1, "a", "typed before\n", Manner::Edits);
+    let [typed, reloaded] =
+        [(2, "b", "2\n"), (3, "c", "3\n")].map(|(number, path, text)| Client::open(&world, number, path, text, Manner::Edits));
+    let pause = || tokio::time::sleep(Duration::from_millis(100));
+    let running = world.following.begin(world.session.clone()).await;
+    write(&world.root, "d", "by the command\n");
+    write(&world.root, "c", "by the command\n");
+    write(&world.root, "a", &unsaved.text());
+    typed.type_text("typed\n");
+    write(&world.root, "b", "typed\n");
+    pause().await;
+    // The user goes on, and another editor reads what the command has written.
+    typed.type_text("typed and not saved\n");
+    reloaded.type_text("by the command\n");
+    let set = running.end().await;
+    let names: Vec<String> = set.changes.iter().map(|change| change.path.relative_to(&world.root)).collect();
+    assert_eq!(names, ["c", "d"]);
+    world.made(world.revert(&[set]).await.unwrap()).await;
+    assert_eq!((world.read("a"), world.read("b"), world.read("d")), ("typed before\n".into(), "typed\n".into(), "4\n".into()));
+    // A text that was told long ago is not one that is saved now.
+    let set = world.command(|root| write(root, "b", "2\n")).await;
+    assert_eq!(set.changes.len(), 1, "{set:?}");
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod editors;
+mod moves;
 mod random;
 mod reverts;
 mod support;
