@@ -13,6 +13,7 @@ import { connect } from './rpc.mjs'
 import { Screen } from './screen.mjs'
 import { suite } from './suite.mjs'
 import { choiceTests } from './vscode_choices.mjs'
+import { commandTests, KEY_BINDINGS } from './vscode_commands.mjs'
 import { hunkTests } from './vscode_hunks.mjs'
 import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
@@ -22,7 +23,7 @@ const where = await place()
 const { project, model, turns, daemon, env, executable } = where
 // Files that tests write anew: the list of files to open is read once.
 for (const name of ['long.txt', 'data.json']) where.write(`project/${name}`, '')
-const opened = await workbench(where, { codeServer, vsix, out })
+const opened = await workbench(where, { codeServer, vsix, out, keyBindings: KEY_BINDINGS })
 const { page, chat, said, picture, choose, fresh, openPane, command, palette, ask, questions, answer, openFile, close, reload, useTheme } = opened
 
 /** The processes `polytree stdio` of this place. */
@@ -371,6 +372,7 @@ const more = { ...opened, test, where }
 await sessionTests(more)
 await hunkTests(more)
 await choiceTests(more)
+await commandTests(more)
 
 await close()
 end()
