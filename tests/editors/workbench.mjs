@@ -167,7 +167,7 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
 export function driver(page, out) {
   const chat = () => page.frameLocator('iframe.webview.ready[src*="extensionId=polytree.polytree"]').frameLocator('#active-frame')
   const said = (text) => chat().locator('article.assistant', { hasText: text }).last()
-  const picture = (name) => page.screenshot({ path: path.join(out, `${name}.png`) })
+  const picture = (name) => page.screenshot({ path: path.join(out, `${name}.png`), animations: 'disabled', caret: 'hide' })
 
   async function pick(row) {
     await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor()
