@@ -137,14 +137,14 @@ await test('two quick clicks answer one question', async () => {
 })
 
 await test('a question of another session is told without what the model has written', async () => {
-  model.script(call('bash', { command: 'echo [Show more](command:workbench.action.closeWindow)', description: 'x' }))
+  model.script(call('bash', { command: 'echo [Show more](command:workbench.action.closeWindow) \u202etxt', description: 'x' }))
   await ask('ask me later')
   await chat().locator('.ask').waitFor()
   await command('New Session')
   await chat().locator('.elsewhere', { hasText: '1 question in other sessions' }).waitFor()
   assert.equal(await page.locator('.notifications-toasts .notification-list-item-message a').count(), 0, 'a link of the model is in a notification')
   await page.locator('.pane-header', { hasText: 'Questions' }).waitFor()
-  await page.locator('.monaco-list-row', { hasText: 'echo' }).first().click()
+  await page.locator('.monaco-list-row', { hasText: /echo.*\\u\{202e\}txt/ }).first().click()
   await answer('reject')
   await chat().locator('.ask').waitFor({ state: 'detached' })
 })
