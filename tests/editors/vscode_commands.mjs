@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
 import { until } from './workbench.mjs'
 
-/** Commands that open a window, and those that the other tests use by buttons, keys and the light bulb. */
-const NOT_FROM_THE_PALETTE = ['worktree', 'project', 'promptSelection', 'fix', 'keepFile', 'undoFile', 'figures']
+/** Commands that the tests use by buttons, keys and the light bulb alone. */
+const NOT_FROM_THE_PALETTE = ['promptSelection', 'fix', 'keepFile', 'undoFile', 'figures']
 
 /** What the user has bound to keys, with arguments. */
 export const KEY_BINDINGS = [
@@ -19,7 +19,7 @@ export const KEY_BINDINGS = [
   { key: 'ctrl+alt+f6', command: 'polytree.revert', args: { confirm: false } },
 ]
 
-export async function commandTests({ test, where, page, chat, said, command, palette, commandsRun, ask, questions, fresh, openFile }) {
+export async function commandTests({ test, where, page, chat, said, command, palette, configure, commandsRun, ask, questions, fresh, openFile }) {
   const { project, model, turns, file } = where
   const bash = (line) => call('bash', { command: line, description: 'Touch' })
   const exists = (name) => fs.existsSync(path.join(project, name))
@@ -86,6 +86,35 @@ export async function commandTests({ test, where, page, chat, said, command, pal
     await page.locator('.quick-input-list .monaco-list-row').first().waitFor()
     assert.equal(await page.locator('.quick-input-list .monaco-list-row', { hasText: 'A name of its own' }).count(), 0)
     await page.keyboard.press('Escape')
+  })
+
+  await test('worktrees and projects are offered', async () => {
+    for (const [title, placeHolder] of [['Open Worktree…', 'Open a worktree'], ['Open Project…', 'Open a project']]) {
+      await command(title)
+      await page.locator(`.quick-input-widget .quick-input-box input[placeholder^="${placeHolder}"]`).waitFor()
+      await page.locator('.quick-input-list .monaco-list-row', { hasText: project }).first().waitFor()
+      await page.keyboard.press('Escape')
+    }
+  })
+
+  await test('a missing program is said, with what to do', async () => {
+    await fresh()
+    configure({ 'polytree.command': ['/nonexistent/polytree', 'stdio'] })
+    const problem = chat().locator('.problem', { hasText: 'Install polytree, or name it in the setting polytree.command.' })
+    // The settings are read a moment after they were written.
+    await until('the problem', async () => {
+      await command('Restart Connection')
+      return await problem.waitFor({ timeout: 3000 }).then(() => true, () => false)
+    })
+    await page.locator('.statusbar-item .codicon-error').first().waitFor()
+    configure()
+    await until('the connection', async () => {
+      await problem.locator('button', { hasText: 'Connect again' }).click({ timeout: 2000 }).catch(() => {})
+      return await problem.waitFor({ state: 'detached', timeout: 3000 }).then(() => true, () => false)
+    })
+    model.script(say('Here again.'))
+    await ask('are you back?')
+    await said('Here again.').waitFor()
   })
 
   await test('files and problems go along by commands', async () => {

@@ -91,8 +91,9 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
     'polytree.command': [executable, 'stdio'],
     'polytree.environment': daemon,
   }
-  const write = (more = {}) => ['User', 'Machine'].forEach((kind) => where.write(`user/${kind}/settings.json`, JSON.stringify({ ...settings, ...more })))
-  write()
+  /** Writes the settings, with others than at the start. */
+  const configure = (more = {}) => ['User', 'Machine'].forEach((kind) => where.write(`user/${kind}/settings.json`, JSON.stringify({ ...settings, ...more })))
+  configure()
   where.write('user/User/keybindings.json', JSON.stringify(keyBindings))
 
   // The newest versions bring their own Node.
@@ -139,7 +140,7 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
 
   /** Another theme, while the workbench runs. `kind` is `vs` for a light one, `vs-dark` for a dark one. */
   async function useTheme(name, kind) {
-    write({ 'workbench.colorTheme': name })
+    configure({ 'workbench.colorTheme': name })
     await page.locator(`.monaco-workbench.${kind}`).waitFor()
   }
 
@@ -160,7 +161,7 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
       }
     })
   }
-  return { page, browser, url, close, reload, useTheme, ...driver(page, out) }
+  return { page, browser, url, close, configure, reload, useTheme, ...driver(page, out) }
 }
 
 /** What a person does with a page of the workbench. What may be missed is tried again: keys get lost while a view is loaded. */
