@@ -46,8 +46,16 @@ export class Screen {
   }
 
   async picture(browser, file, background) {
+    // Highlighting follows the text.
+    let screen = ''
+    await until('a screen that stays as it is', async () => {
+      const before = screen
+      screen = this.tmux('capture-pane', '-p', '-e')
+      if (screen !== before) await new Promise((resolve) => setTimeout(resolve, 300))
+      return screen === before
+    })
     const page = await browser.newPage({ viewport: { width: 1000, height: 700 } })
-    await page.setContent(html(this.tmux('capture-pane', '-p', '-e'), background))
+    await page.setContent(html(screen, background))
     await page.locator('pre').screenshot({ path: file })
     await page.close()
   }

@@ -71,6 +71,8 @@ for (const background of ['dark', 'light']) {
     screen.type(':Polytree prompt Greet the whole world')
     screen.keys('Enter')
     await screen.shows(/edit: may it do this\?[^]*\+ +println!\("Hello, world"\);[^]*ga allow/)
+    // The question hides nothing of the conversation's end.
+    await screen.shows(/✓ read[^]*edit[^]*polytree asks/)
     await screen.picture(browser, path.join(out, `neovim-${background}.png`), background)
     // The person goes on typing in the file.
     screen.type('Go// typed')

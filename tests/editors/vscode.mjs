@@ -13,6 +13,7 @@ import { connect } from './rpc.mjs'
 import { Screen } from './screen.mjs'
 import { suite } from './suite.mjs'
 import { choiceTests } from './vscode_choices.mjs'
+import { commandTests, KEY_BINDINGS } from './vscode_commands.mjs'
 import { hunkTests } from './vscode_hunks.mjs'
 import { sessionTests } from './vscode_session.mjs'
 import { place, until, workbench } from './workbench.mjs'
@@ -22,7 +23,7 @@ const where = await place()
 const { project, model, turns, daemon, env, executable } = where
 // Files that tests write anew: the list of files to open is read once.
 for (const name of ['long.txt', 'data.json']) where.write(`project/${name}`, '')
-const opened = await workbench(where, { codeServer, vsix, out })
+const opened = await workbench(where, { codeServer, vsix, out, keyBindings: KEY_BINDINGS })
 const { page, chat, said, picture, choose, fresh, openPane, command, palette, ask, questions, answer, openFile, close, reload, useTheme } = opened
 
 /** The processes `polytree stdio` of this place. */
@@ -136,14 +137,14 @@ await test('two quick clicks answer one question', async () => {
 })
 
 await test('a question of another session is told without what the model has written', async () => {
-  model.script(call('bash', { command: 'echo [Show more](command:workbench.action.closeWindow)', description: 'x' }))
+  model.script(call('bash', { command: 'echo [Show more](command:workbench.action.closeWindow) \u202etxt', description: 'x' }))
   await ask('ask me later')
   await chat().locator('.ask').waitFor()
   await command('New Session')
   await chat().locator('.elsewhere', { hasText: '1 question in other sessions' }).waitFor()
   assert.equal(await page.locator('.notifications-toasts .notification-list-item-message a').count(), 0, 'a link of the model is in a notification')
   await page.locator('.pane-header', { hasText: 'Questions' }).waitFor()
-  await page.locator('.monaco-list-row', { hasText: 'echo' }).first().click()
+  await page.locator('.monaco-list-row', { hasText: /echo.*\\u\{202e\}txt/ }).first().click()
   await answer('reject')
   await chat().locator('.ask').waitFor({ state: 'detached' })
 })
@@ -371,6 +372,7 @@ const more = { ...opened, test, where }
 await sessionTests(more)
 await hunkTests(more)
 await choiceTests(more)
+await commandTests(more)
 
 await close()
 end()

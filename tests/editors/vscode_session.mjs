@@ -102,7 +102,7 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
   await test('what differs from the last commit goes along', async () => {
     await fresh()
     where.write('project/src/differs.txt', 'differs\n')
-    await command('Ask About Changes Since the Last Commit')
+    await command('Ask About Changes Since the Last Commit…')
     await chat().locator('.chip', { hasText: 'changes since the last commit' }).waitFor()
     model.script(say('I see what differs.'))
     await ask('what is this?')

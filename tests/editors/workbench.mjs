@@ -76,7 +76,7 @@ export async function place() {
 }
 
 /** Starts the workbench on a place. `out` is a folder for pictures and the server's log. */
-export async function workbench(where, { codeServer, vsix, out, theme = 'Default Dark Modern' }) {
+export async function workbench(where, { codeServer, vsix, out, theme = 'Default Dark Modern', keyBindings = [] }) {
   const { root, project, daemon, executable } = where
   fs.mkdirSync(out, { recursive: true })
   const settings = {
@@ -91,8 +91,10 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
     'polytree.command': [executable, 'stdio'],
     'polytree.environment': daemon,
   }
-  const write = (more = {}) => ['User', 'Machine'].forEach((kind) => where.write(`user/${kind}/settings.json`, JSON.stringify({ ...settings, ...more })))
-  write()
+  /** Writes the settings, with others than at the start. */
+  const configure = (more = {}) => ['User', 'Machine'].forEach((kind) => where.write(`user/${kind}/settings.json`, JSON.stringify({ ...settings, ...more })))
+  configure()
+  where.write('user/User/keybindings.json', JSON.stringify(keyBindings))
 
   // The newest versions bring their own Node.
   const node = path.join(codeServer, 'node/bin')
@@ -138,7 +140,7 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
 
   /** Another theme, while the workbench runs. `kind` is `vs` for a light one, `vs-dark` for a dark one. */
   async function useTheme(name, kind) {
-    write({ 'workbench.colorTheme': name })
+    configure({ 'workbench.colorTheme': name })
     await page.locator(`.monaco-workbench.${kind}`).waitFor()
   }
 
@@ -159,14 +161,14 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
       }
     })
   }
-  return { page, browser, url, close, reload, useTheme, ...driver(page, out) }
+  return { page, browser, url, close, configure, reload, useTheme, ...driver(page, out) }
 }
 
 /** What a person does with a page of the workbench. What may be missed is tried again: keys get lost while a view is loaded. */
 export function driver(page, out) {
   const chat = () => page.frameLocator('iframe.webview.ready[src*="extensionId=polytree.polytree"]').frameLocator('#active-frame')
   const said = (text) => chat().locator('article.assistant', { hasText: text }).last()
-  const picture = (name) => page.screenshot({ path: path.join(out, `${name}.png`) })
+  const picture = (name) => page.screenshot({ path: path.join(out, `${name}.png`), animations: 'disabled', caret: 'hide' })
 
   async function pick(row) {
     await page.locator('.quick-input-list .monaco-list-row', { hasText: row }).first().waitFor()
@@ -176,22 +178,27 @@ export function driver(page, out) {
   /** Runs a command by its whole title. A view that is just being loaded passes no keys on, or takes the focus: tried again. */
   async function palette(title) {
     const input = page.locator('.quick-input-widget .quick-input-box input')
-    const row = page.locator('.quick-input-list .monaco-list-row', { hasText: title.replace(/^.*?: /, '') }).first()
+    const whole = new RegExp(`^${title.replace(/[.()?*+]/g, '\\$&')}$`)
+    const row = page.locator('.quick-input-list .monaco-list-row', { has: page.locator('.label-name', { hasText: whole }) })
     await until(`the command ${title}`, async () => {
       await page.keyboard.press('F1')
       try {
         await input.fill(`>${title}`, { timeout: 2000 })
-        await row.waitFor({ timeout: 5000 })
+        await row.first().click({ timeout: 5000 })
         return true
       } catch {
         await page.keyboard.press('Escape')
         return false
       }
     })
-    await page.keyboard.press('Enter')
   }
 
-  const command = (title) => palette(`polytree: ${title}`)
+  /** The titles of the extension's commands that were run. */
+  const commandsRun = new Set()
+  async function command(title) {
+    await palette(`polytree: ${title}`)
+    commandsRun.add(title)
+  }
 
   /** Chooses a row of the list that is open. */
   async function choose(row) {
@@ -244,15 +251,22 @@ export function driver(page, out) {
 
   async function openFile(name) {
     const input = page.locator('.quick-input-widget .quick-input-box input')
-    await until('the list of files', async () => {
+    const row = page.locator('.quick-input-list .monaco-list-row', { hasText: path.basename(name) })
+    await until(`the list of files with ${name}`, async () => {
       await page.keyboard.press('Control+P')
-      return await input.fill(name, { timeout: 2000 }).then(() => true, () => false)
+      try {
+        await input.fill(name, { timeout: 2000 })
+        await row.first().click({ timeout: 5000 })
+        return true
+      } catch {
+        await page.keyboard.press('Escape')
+        return false
+      }
     })
-    await pick(path.basename(name))
     const lines = page.locator(`.monaco-editor[data-uri$="/${name}"] .view-lines`)
     await lines.waitFor()
     return lines
   }
 
-  return { chat, said, picture, pick, choose, fresh, openPane, pressInRow, command, palette, ask, questions, answer, openFile }
+  return { chat, said, picture, pick, choose, fresh, openPane, pressInRow, command, commandsRun, palette, ask, questions, answer, openFile }
 }

@@ -10,6 +10,7 @@ import { Feed, shown } from './feed'
 import type { Project } from './project'
 import { Queue } from './queue'
 import { Usage } from './usage'
+import { visible } from './webview/format'
 import type { Choice, FromPage, ToPage } from './webview/messages'
 import { pageHtml } from './webview/page'
 
@@ -194,7 +195,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     const status = (id && this.project.statuses.get(id)) || ({ type: 'idle' } as const)
     const context = { busy: status.type !== 'idle', hasSession: Boolean(session), undone: Boolean(session?.revert) }
     for (const [name, value] of Object.entries(context)) void vscode.commands.executeCommand('setContext', `polytree.${name}`, value)
-    if (this.view) this.view.description = session?.title ?? ''
+    if (this.view) this.view.description = visible(session?.title ?? '')
     this.send({ type: 'session', ...(session ? { session } : {}), status, choice: this.words(), context: this.usage.words() })
     const own = id ? this.project.questionsOf(id) : []
     this.send({ type: 'questions', own, elsewhere: this.project.questions.length - own.length })

@@ -6,6 +6,7 @@ import type { Client } from './client'
 import { changesPart, diagnosticsPart, filePart, parsePrompt, selectedLines, selectionPart } from './context'
 import type { AnswerMore, Project } from './project'
 import { type ChangeTree, HeadTexts } from './trees'
+import { visible } from './webview/format'
 
 /** What `polytree.prompt` takes from key bindings and other extensions. */
 interface PromptArguments {
@@ -30,9 +31,9 @@ const MODES: { label: Mode; description: string }[] = [
   { label: 'all', description: 'everything without a question, but for what is denied' },
 ]
 
-/** Text of others for a notification or a list, which take `[a](b)` for a link and `$(a)` for an icon. */
+/** Text of others for a notification or a list, which take `[a](b)` for a link and `$(a)` for an icon. Nothing in it is invisible. */
 export function plainText(text: string): string {
-  return text.replace(/[[\]()$]/g, ' ').slice(0, 200)
+  return visible(text.replace(/[[\]()$]/g, ' ').slice(0, 200))
 }
 
 /** Defines the commands of prompts, questions and settings; answers what defines others. */

@@ -39,10 +39,10 @@ export class SessionTree implements vscode.TreeDataProvider<Session | string> {
       return group
     }
     const status = this.project.statuses.get(session.id)
-    const item = new vscode.TreeItem(session.title || 'Untitled')
+    const item = new vscode.TreeItem(visible(session.title) || 'Untitled')
     item.id = session.id
     item.description = [status?.type, session.branch, age(session.time.updated)].filter(Boolean).join(' · ')
-    item.tooltip = `${session.title}\n${session.directory}\n$${session.cost.toFixed(4)}`
+    item.tooltip = `${visible(session.title)}\n${session.directory}\n$${session.cost.toFixed(4)}`
     item.iconPath = new vscode.ThemeIcon(!status ? 'comment' : status.type === 'waiting' ? 'question' : 'sync~spin')
     item.contextValue = 'session'
     item.command = { command: 'polytree.open', title: 'Open', arguments: [{ sessionID: session.id }] }
@@ -66,7 +66,7 @@ export class QuestionTree implements vscode.TreeDataProvider<Permission> {
   getTreeItem(question: Permission): vscode.TreeItem {
     const item = new vscode.TreeItem(visible(question.patterns[0] ?? question.type))
     item.id = question.id
-    item.description = `${question.type} · ${this.project.sessions.get(question.sessionID)?.title ?? ''}`
+    item.description = `${question.type} · ${visible(this.project.sessions.get(question.sessionID)?.title ?? '')}`
     item.tooltip = visible(question.patterns.join('\n'))
     item.iconPath = new vscode.ThemeIcon('question')
     item.contextValue = 'question'

@@ -5,6 +5,7 @@
 local highlight = require("polytree.conversation.highlight")
 local layout = require("polytree.conversation.layout")
 local log = require("polytree.log")
+local window = require("polytree.conversation.window")
 
 local M = {}
 
@@ -56,6 +57,7 @@ function M.follow(view, windows)
       api.nvim_win_set_cursor(win, { last, 0 })
     end
   end
+  window.keep_in_sight(vim.tbl_filter(api.nvim_win_is_valid, windows or vim.fn.win_findbuf(view.buf)))
 end
 
 ---@param view polytree.View

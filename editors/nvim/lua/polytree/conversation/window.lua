@@ -61,6 +61,54 @@ function M.set_options(win)
   end
 end
 
+--- The screen's row and column from which on a question covers everything below and to the right.
+---@type { row: integer, column: integer }?
+local covered
+
+--- Scrolls a window so that the end of its text stands above a question that covers a part of it.
+---@param win integer
+local function fit(win)
+  local height, position = api.nvim_win_get_height(win), api.nvim_win_get_position(win)
+  local is_covered = covered and position[2] + api.nvim_win_get_width(win) > covered.column
+  local room = is_covered and math.min(height, covered.row - position[1]) or height
+  if room < 2 then
+    return
+  end
+  local last = api.nvim_buf_line_count(api.nvim_win_get_buf(win))
+  local low, high = 1, last
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if api.nvim_win_text_height(win, { start_row = middle - 1, end_row = last - 1 }).all <= room then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  api.nvim_win_call(win, function()
+    vim.fn.winrestview({ topline = low })
+  end)
+end
+
+--- Keeps the end of the text in sight while a question is shown.
+---@param windows integer[] their cursors stand on the last line
+function M.keep_in_sight(windows)
+  if covered then
+    vim.iter(windows):each(fit)
+  end
+end
+
+--- A question covers the screen from here on, or none does any more.
+---@param place? { row: integer, column: integer }
+function M.cover(place)
+  covered = place
+  for _, win in ipairs(api.nvim_tabpage_list_wins(0)) do
+    local buf = api.nvim_win_get_buf(win)
+    if vim.bo[buf].filetype == "polytree" and api.nvim_win_get_cursor(win)[1] == api.nvim_buf_line_count(buf) then
+      fit(win)
+    end
+  end
+end
+
 --- For 'foldexpr'.
 ---@return integer
 function M.fold()

@@ -3,6 +3,7 @@ local client = require("polytree.daemon.client")
 local config = require("polytree.config")
 local log = require("polytree.log")
 local text = require("polytree.question.text")
+local window = require("polytree.conversation.window")
 local workspace = require("polytree.daemon.workspace")
 
 local M = {}
@@ -39,8 +40,11 @@ local function close()
   if shown then
     closed_at = now()
   end
-  if shown and shown.win and api.nvim_win_is_valid(shown.win) then
-    api.nvim_win_close(shown.win, true)
+  if shown and shown.win then
+    if api.nvim_win_is_valid(shown.win) then
+      api.nvim_win_close(shown.win, true)
+    end
+    window.cover(nil)
   end
   if shown and shown.buf and api.nvim_buf_is_valid(shown.buf) then
     api.nvim_buf_delete(shown.buf, { force = true })
@@ -139,6 +143,8 @@ local function show(question)
   M.map_keys(buf)
   vim.keymap.set("n", "q", "<C-w>p", { buffer = buf, desc = "polytree: back" })
   shown.win, shown.buf = win, buf
+  -- With its border.
+  window.cover({ row = vim.o.lines - vim.o.cmdheight - 1 - height - 2, column = vim.o.columns - width - 2 })
 end
 
 --- Shows the oldest open question, or none.
