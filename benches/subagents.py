@@ -3,8 +3,9 @@
 
     cargo build --profile dist && benches/subagents.py [--children N] [--runs N] [--binary PATH]
 
-A model server on loopback starts N children in one answer; each streams a word and then waits. Prints by how much the memory of
-the daemon (PSS) has grown for each child, compared with the same session after a turn without children.
+A model server on loopback starts N children in one answer; each streams a word and then waits. Prints by how much the anonymous
+memory of the daemon (RssAnon, which leaves out its code) has grown for each child, compared with the same session after turns
+without children.
 """
 import argparse
 import json
@@ -56,6 +57,11 @@ class Children(Model):
                 connection.sendall(rest)
 
 
+def anonymous_mib(daemon):
+    status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:"))) / 1024
+
+
 def run(binary, count):
     with tempfile.TemporaryDirectory() as home:
         home = pathlib.Path(home)
@@ -70,12 +76,12 @@ def run(binary, count):
             daemon.call("session.prompt", sessionID=session, parts="hello")
         # The maintenance after the start is over.
         time.sleep(3)
-        before = daemon.pss_mib()
+        before = anonymous_mib(daemon)
         daemon.call("session.submit", sessionID=session, parts="start")
         while model.waiting < count:
             time.sleep(0.05)
         time.sleep(1)
-        after = daemon.pss_mib()
+        after = anonymous_mib(daemon)
         model.released.set()
         while daemon.call("session.status"):
             time.sleep(0.05)

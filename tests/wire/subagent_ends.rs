@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{
-    subagents::{bash, calls, first_prompt, job, says, tools},
+    subagents::{bash, calls, first_prompt, job, says, titled, tools},
     support::{
         client::{Client, text},
         fixture::Fixture,
-        model_server::{Answer, openai},
+        model_server::{Answer, Recorded, openai},
     },
 };
 
@@ -17,9 +17,18 @@ fn tree(fixture: &Fixture) {
     background.1["background"] = json!(true);
     says(fixture, "ROOT", [calls(&[job("c1", "ASKS"), background, job("c3", "DEEP")]), Answer::openai_text("end")]);
     says(fixture, "ASKS", [bash("b", "touch made"), Answer::openai_text("never")]);
-    says(fixture, "BACK", [Answer::sse([openai::text("half")]).hang()]);
-    says(fixture, "DEEP", [calls(&[job("d1", "DEEPER")]), Answer::openai_text("never")]);
-    says(fixture, "DEEPER", [bash("b", "touch made"), Answer::openai_text("never")]);
+    says(fixture, "BACK", [Answer::sse([openai::text("half")]).hang(), Answer::openai_text("whole")]);
+    says(fixture, "DEEP", [calls(&[job("d1", "UNDER")]), Answer::openai_text("never")]);
+    says(fixture, "UNDER", [bash("b", "touch made"), Answer::openai_text("never")]);
+}
+
+/// A call that continues the child in the background, whose id the model was told.
+fn again(request: &Recorded) -> Answer {
+    let sent = request.body["messages"].to_string();
+    let told = sent.split("has ended: Do BACK").nth(1).unwrap();
+    let mut job = job("again", "GO ON");
+    job.1["task_id"] = json!(told.split("task_id=\\\"").nth(1).unwrap()[..30]);
+    calls(&[job])
 }
 
 /// All sessions of a tree.
@@ -55,7 +64,7 @@ async fn assert_over(client: &mut Client, root: &str, what: &str) {
 
 /// Starts the tree, and returns its root after so many events, or when all of it has begun. The second value: whether it has.
 async fn start(client: &mut Client, events: usize) -> (String, bool) {
-    let root = client.session().await;
+    let root = titled(client).await;
     let subscription = client.subscribe(json!({ "sessionID": root })).await;
     client.call("session.submit", json!({ "sessionID": root, "parts": "ROOT" })).await;
     let (mut seen, mut asked, mut streamed) = (0, 0, false);
@@ -136,7 +145,8 @@ async fn an_abort_of_a_child_ends_what_is_below_it_and_nothing_else() {
     assert_eq!(client.call("session.abort", json!({ "sessionID": root })).await, true, "it is aborted with the root, which is idle");
     assert_over(&mut client, &root, "aborted").await;
     // What became of it is told.
-    assert_eq!(text(&client.prompt(&root, "and?").await), "");
+    fixture.models.push(Answer::openai_text("I see"));
+    assert_eq!(text(&client.prompt(&root, "and?").await), "I see");
     let sent =
         fixture.models.requests().into_iter().rfind(|request| first_prompt(request).contains("ROOT")).unwrap().body["messages"].to_string();
     assert!(sent.contains("has ended: Do BACK") && sent.contains("it was aborted") && sent.contains("half"), "{sent}");
@@ -148,7 +158,8 @@ async fn after_a_kill_nothing_runs_and_the_parent_is_told_what_can_go_on() {
         let fixture = Fixture::new().await;
         fixture.models.rule(|request| {
             let told = first_prompt(request).contains("ROOT") && request.body["messages"].to_string().contains("has ended: Do DEEP");
-            told.then(|| Answer::openai_text("I see"))
+            let is_resumed = request.body["messages"].to_string().contains("GO ON");
+            told.then(|| if is_resumed { Answer::openai_text("I see") } else { again(request) })
         });
         tree(&fixture);
         let mut client = Client::start(&fixture);
@@ -189,15 +200,10 @@ async fn after_a_kill_nothing_runs_and_the_parent_is_told_what_can_go_on() {
         ] {
             assert!(sent.contains(told), "{told}: {sent}");
         }
-        // It goes on with one of them.
-        let back = all[1]["state"]["metadata"]["sessionID"].as_str().unwrap().to_owned();
-        let id = back.clone();
-        fixture.models.rule(move |request| {
-            let resumes = first_prompt(request).contains("NEXT") && !request.body["messages"].to_string().contains("tool_calls");
-            let mut again = job("again", "go on");
-            again.1["task_id"] = json!(id);
-            resumes.then(|| calls(&[again]))
-        });
+        // It has continued one of them.
+        let last = tools(&mut client, &root).await.pop().unwrap()["state"].clone();
+        assert_eq!(last["metadata"]["sessionID"], all[1]["state"]["metadata"]["sessionID"]);
+        assert!(last["output"].as_str().unwrap().contains("whole"), "{last}");
         client.call("session.abort", json!({ "sessionID": root })).await;
         assert_over(&mut client, &root, "aborted").await;
     }
