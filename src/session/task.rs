@@ -138,8 +138,8 @@ impl SessionTask {
                 let result = self.change_queue(message_id, change).await;
                 let _ = reply.send(result);
             }
-            Command::Compact { prompt, reply } => {
-                let result = self.compact(*prompt).await;
+            Command::WhenIdle { prompt, reply } => {
+                let result = self.when_idle(*prompt).await;
                 let _ = reply.send(result);
             }
             Command::Undo { undo, reply } => {
@@ -277,7 +277,7 @@ impl SessionTask {
         Ok(changed)
     }
 
-    async fn compact(&mut self, prompt: Prepared) -> Accepted {
+    async fn when_idle(&mut self, prompt: Prepared) -> Accepted {
         self.make_ready(&prompt.environment).await?;
         if self.current.is_some() || !self.queue.is_empty() {
             return Err(Error::Busy);

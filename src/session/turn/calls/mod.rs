@@ -26,9 +26,10 @@ use super::{
     tools::available,
 };
 use crate::{
-    session::{Error, sampling},
+    session::{Error, ids, sampling},
     stdx::{paths::AbsPath, time::now_ms},
     tool::{
+        bash::{self, Bash},
         definition::{AnyTool, Tool as _, ToolError, erase},
         invalid::Invalid,
     },
@@ -83,7 +84,29 @@ pub(super) async fn run(
         }
     }
     repeats.answer(was_cut, usable);
-    execute(turn, prepared, beyond).await
+    execute(turn, prepared, beyond, false).await
+}
+
+/// Runs a shell line of the user: bash, which asks nothing.
+pub(super) async fn run_for_user(turn: &Arc<Turn>, message: &MessageId, line: String) -> Result<StepEnd, Error> {
+    let tool = erase(Bash);
+    let input = json!({ "command": line, "description": "run by the user", "timeout": bash::MAX_TIMEOUT });
+    let part = ToolPart {
+        id: ids::part_id(),
+        session_id: turn.session.id.clone(),
+        message_id: message.clone(),
+        call_id: "shell_1".to_owned(),
+        tool: tool.name().to_owned(),
+        subject: tool.subject(&input, &turn.workspace.checkout.directory),
+        state: ToolState::Running(ToolRunning {
+            input: input.clone(),
+            title: None,
+            metadata: None,
+            time: Span { start: now_ms(), end: None },
+        }),
+        metadata: None,
+    };
+    execute(turn, vec![Prepared { part, tool, input, repeated: false }], Vec::new(), true).await
 }
 
 /// Runs those calls of an answer that waited for a person when the last daemon stopped; answers given since then count.
@@ -103,7 +126,7 @@ pub(super) async fn resume(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Par
         running.metadata = None;
         prepared.push(Prepared { part, tool, input, repeated: false });
     }
-    execute(turn, prepared, Vec::new()).await
+    execute(turn, prepared, Vec::new(), false).await
 }
 
 /// Restores which files the session had read before the restart, from the questions: a change is resumed only if the file

@@ -8,7 +8,10 @@ use polytree_protocol::{
 };
 
 use super::visible::{Summary, Visible, visible};
-use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent};
+use crate::{
+    provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent},
+    session::turn::command,
+};
 
 /// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
 /// the provider from which it came.
@@ -57,6 +60,10 @@ const PRUNED: &str = "[This output was removed to save space. Call the tool agai
 
 /// Whether an answer is sent back to the model: all but failed ones, and what those that broke off had said.
 pub fn is_kept(info: &AssistantMessage) -> bool {
+    // The outputs stand in the prompt.
+    if info.finish.as_deref() == Some(command::FINISH) {
+        return false;
+    }
     info.error.as_ref().is_none_or(|error| {
         matches!(
             error.name,
