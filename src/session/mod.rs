@@ -9,6 +9,7 @@ mod error;
 mod ids;
 mod input;
 mod mailbox;
+mod patch;
 mod progress;
 mod queue;
 mod recover;

@@ -19,6 +19,7 @@ use super::{
     Error, Place, SessionQuery, Workspaces,
     activity::{Busy, Load},
     mailbox::Command,
+    patch,
     progress::Census,
     recover, revert,
     shared::Shared,
@@ -70,6 +71,7 @@ impl Sessions {
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let shared = Shared::new(store, broker, workspaces, snapshots, tasks);
+        patch::recover(&shared).await;
         revert::recover(&shared).await;
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };

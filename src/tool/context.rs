@@ -161,9 +161,9 @@ pub trait Host: Send + Sync {
     async fn output(&self, _context: &ToolContext, _text: String) {}
     /// Tells clients that a file was changed.
     async fn file_edited(&self, _context: &ToolContext, _path: &AbsPath) {}
-    /// Before a file is changed: its content is stored, to undo the change. The caller holds the file's lock. An error if the
-    /// call is over.
-    async fn before_edit(&self, _path: &AbsPath) -> Result<(), ToolError> {
+    /// Before a file is changed: its content is stored, to undo the change, and the content that it is planned to have, in
+    /// case the process is killed meanwhile; `None` if it is deleted. The caller holds the file's lock. An error if the call is over.
+    async fn before_edit(&self, _path: &AbsPath, _planned: Option<&[u8]>) -> Result<(), ToolError> {
         Ok(())
     }
     /// What the file has been changed to; `None` if that is not known. The lock is still held. Without this call it is found

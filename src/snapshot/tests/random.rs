@@ -227,7 +227,7 @@ impl Case {
         let has_room = at
             .ancestors()
             .skip(1)
-            .find(|parent| parent.as_path().exists())
+            .find(|parent| parent.as_path().symlink_metadata().is_ok())
             .is_some_and(|parent| parent.as_path().is_dir() && parent.real().unwrap() == parent);
         // A tool names the real path, and an editor that refuses is asked by nobody.
         if is_link || !has_room || self.editor.as_ref().is_some_and(|(_, held)| held == path) {
@@ -369,6 +369,12 @@ impl Case {
         let read = |at: &AbsPath| super::support::map(at);
         vec![read(&git.own), read(&git.common)]
     }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_in_the_way() {
+    let ops = [Op::Command(vec![Small::Delete(0), Small::Delete(6)]), Op::Command(vec![Small::Link(6)]), Op::Tool(5, (0, 0))];
+    run(Kind::Plain, &ops);
 }
 
 proptest! {

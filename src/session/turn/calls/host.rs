@@ -52,11 +52,11 @@ impl CallHost {
     pub fn new(turn: &Arc<Turn>, part: ToolPart, batch: &Arc<Batch>) -> Arc<Self> {
         Arc::new(Self {
             turn: Arc::clone(turn),
-            part: Mutex::new(Some(part)),
             waiting: AtomicUsize::new(0),
             answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
-            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree, turn.workspace.keeps_changes),
+            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree, turn.workspace.keeps_changes, &part),
+            part: Mutex::new(Some(part)),
             slot: std::sync::Mutex::default(),
         })
     }
@@ -90,9 +90,10 @@ impl CallHost {
         let Some(mut part) = slot.take() else { return Ok(()) };
         let ToolState::Running(running) = &part.state else { return Ok(()) };
         part.state = closed(running, result);
-        let patch = self.changes.close(&part).await;
+        let patch = self.changes.close().await;
         let unit = patch.map(Part::Patch).into_iter().fold(self.turn.unit().part(Part::Tool(part)), Unit::part);
         self.turn.shared.store.commit(unit).await?;
+        self.changes.stored().await;
         self.rest();
         Ok(())
     }
@@ -374,8 +375,8 @@ impl Host for CallHost {
         }
     }
 
-    async fn before_edit(&self, path: &AbsPath) -> Result<(), ToolError> {
-        self.changes.before_edit(path).await
+    async fn before_edit(&self, path: &AbsPath, planned: Option<&[u8]>) -> Result<(), ToolError> {
+        self.changes.before_edit(path, planned).await
     }
 
     async fn after_edit(&self, path: &AbsPath, content: Option<Vec<u8>>) {
