@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error, Workspace,
     ids::part_id,
-    shared::Shared,
-    submit::{
-        command::{Called, CalledShell},
+    prompt::{
+        called::{Called, CalledShell},
         context,
     },
+    shared::Shared,
     turn::NOT_SENT,
 };
 use crate::{

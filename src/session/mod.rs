@@ -11,6 +11,7 @@ mod input;
 mod mailbox;
 mod patch;
 mod progress;
+mod prompt;
 mod queue;
 mod recover;
 mod revert;

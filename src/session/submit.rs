@@ -1,8 +1,7 @@
 //! What the task of a session is asked: to take a prompt, to abort, to delete the session.
 
 mod choice;
-pub(super) mod command;
-pub(super) mod context;
+mod command;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Commands as prompts, and the user's own shell lines. What a prompt has come from stands in the metadata of its text.
+//! Commands as prompts, and the user's own shell lines.
 
 use polytree_protocol::{
     command::Command as Definition,
@@ -8,61 +8,16 @@ use polytree_protocol::{
     provider::ModelRef,
     session::{CommandInput, PartInput, Session},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::Submitted;
 use crate::{
-    session::{Error, Sessions, Workspace, ids},
+    session::{Error, Sessions, Workspace, ids, prompt::called::shell_metadata},
     stdx::time::now_ms,
     tool::context::Environment,
 };
 
-/// The field of the metadata of a command's text.
-const COMMAND: &str = "command";
-/// The field of the metadata of the text that stands for a shell line of the user.
-const SHELL: &str = "shell";
 /// The longest shell line of the user.
 const MAX_SHELL_BYTES: usize = 100 * 1024;
-
-/// The command that a text has come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Called {
-    pub name: String,
-    pub arguments: String,
-    /// The shell lines that stand in the text, in order; none once their outputs have replaced them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shell: Vec<CalledShell>,
-}
-
-/// A shell line in a text, from and to these bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CalledShell {
-    pub start: usize,
-    pub end: usize,
-    pub line: String,
-}
-
-impl Called {
-    /// The command of a text, if it comes from one.
-    pub fn of(part: &TextPart) -> Option<Self> {
-        serde_json::from_value(part.metadata.as_ref()?.get(COMMAND)?.clone()).ok()
-    }
-
-    /// The metadata of its text.
-    pub fn metadata(&self) -> Value {
-        json!({ COMMAND: self })
-    }
-}
-
-/// The shell line of the user that a prompt stands for, if it does.
-pub fn shell_of(parts: &[Part]) -> Option<String> {
-    let line = |part: &Part| match part {
-        Part::Text(part) if part.synthetic => Some(part.metadata.as_ref()?.get(SHELL)?.as_str()?.to_owned()),
-        _ => None,
-    };
-    parts.iter().find_map(line)
-}
 
 impl Workspace {
     /// The command of that name.
@@ -113,7 +68,7 @@ impl Sessions {
             text: "The user ran this command:".to_owned(),
             synthetic: true,
             time: None,
-            metadata: Some(json!({ SHELL: line })),
+            metadata: Some(shell_metadata(&line)),
         };
         self.begin_when_idle(message, vec![Part::Text(text)], environment, workspace).await
     }

@@ -20,13 +20,13 @@ use super::{
 };
 use crate::{
     provider::definition::FinishReason,
-    session::{Error, ids, submit::command::Called},
+    session::{
+        Error, ids,
+        prompt::called::{Called, FINISH},
+    },
     stdx::time::now_ms,
     store::new_answer,
 };
-
-/// Why the answer with the shell lines of a command has ended.
-pub(super) const FINISH: &str = "command";
 
 /// Runs the shell lines of the turn's prompt, if it is a command that has any. Returns how the turn ends, if it does.
 pub(super) async fn begin(

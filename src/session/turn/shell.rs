@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     provider::definition::FinishReason,
-    session::{Error, submit::command::shell_of},
+    session::{Error, prompt::called::shell_of},
     store::new_answer,
 };
 

@@ -124,7 +124,7 @@ impl Tool for Read {
                 Some(document) => read_announced(&context, &file, window, &document.text),
                 None => read(&context, &file, window),
             }?;
-            nested::add(&context, file.real(), &mut output);
+            nested::add(&context, Self::PERMISSION, file.real(), &mut output);
             Ok(output)
         })
         .await?;

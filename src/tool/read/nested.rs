@@ -8,21 +8,18 @@ use serde_json::json;
 use crate::{
     config::instructions::nested,
     stdx::paths::AbsPath,
-    tool::{
-        context::ToolContext,
-        definition::{Tool as _, ToolOutput},
-        read::Read,
-    },
+    tool::{context::ToolContext, definition::ToolOutput},
 };
 
 /// Appends the instructions that hold for this file and that the session has not seen as they are now.
-pub(super) fn add(context: &ToolContext, file: &AbsPath, output: &mut ToolOutput) {
+/// `permission` is the type of the permission to read.
+pub(super) fn add(context: &ToolContext, permission: &str, file: &AbsPath, output: &mut ToolOutput) {
     let rules = context.host.rules();
     let mut loaded = Vec::new();
     for (instruction, hash) in nested(&context.worktree, &context.directory, file) {
         let pattern = instruction.path.relative_to(&context.worktree);
         let is_known = context.file_times.last(&instruction.path) == Some(hash);
-        if is_known || rules.evaluate_quiet(Read::PERMISSION, &pattern) == Action::Deny {
+        if is_known || rules.evaluate_quiet(permission, &pattern) == Action::Deny {
             continue;
         }
         context.file_times.record(&instruction.path, hash);

@@ -10,7 +10,7 @@ use polytree_protocol::{
 use super::visible::{Summary, Visible, visible};
 use crate::{
     provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent},
-    session::turn::command,
+    session::prompt::called::FINISH,
 };
 
 /// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
@@ -60,8 +60,7 @@ const PRUNED: &str = "[This output was removed to save space. Call the tool agai
 
 /// Whether an answer is sent back to the model: all but failed ones, and what those that broke off had said.
 pub fn is_kept(info: &AssistantMessage) -> bool {
-    // The outputs stand in the prompt.
-    if info.finish.as_deref() == Some(command::FINISH) {
+    if info.finish.as_deref() == Some(FINISH) {
         return false;
     }
     info.error.as_ref().is_none_or(|error| {
