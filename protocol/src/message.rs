@@ -31,6 +31,7 @@ pub struct MessageWithParts {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "role", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "most messages are answers, which are the larger ones")]
 pub enum Message {
     /// From the user.
     User(UserMessage),

@@ -12,7 +12,6 @@ mod mailbox;
 mod patch;
 mod progress;
 mod prompt;
-mod queue;
 mod recover;
 mod revert;
 mod review;

@@ -2,6 +2,7 @@
 
 mod choice;
 mod command;
+mod queue;
 
 use std::sync::Arc;
 
