@@ -42,6 +42,8 @@ export type Agent = {
   permission: Array<Rule>
   /** Further options for the provider. */
   options: { [key: string]: unknown }
+  /** The files that define or change it, lowest first: of what several say, the last one counts. Empty for a built-in agent that nothing changes. */
+  sources?: Array<string>
 }
 /** An agent in the settings. Keys that are not listed are passed to the provider as options of the model. */
 export type AgentConfig = {
@@ -120,7 +122,7 @@ export type AssistantMessage = {
   cost: number
   /** What it used. */
   tokens: Tokens
-  /** Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`. */
+  /** Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`; `command` for the shell lines of a command, which no model has asked for. */
   finish?: string | null
   /** The variant of the model. */
   variant?: string | null
@@ -349,6 +351,54 @@ export type ClientInfo = {
   /** Its version. */
   version?: string | null
 }
+/** A command: a prompt with a name. */
+export type Command = {
+  /** The name by which it is called. */
+  name: string
+  /** What it is for. */
+  description?: string | null
+  /** The agent that does it; default: that of the call. */
+  agent?: string | null
+  /** The model that does it; default: that of the call. */
+  model?: ModelRef | null
+  /** The prompt. `$ARGUMENTS` stands for all arguments, `$1` to `$9` for one of them, `` !`line` `` for the output of a shell line, `@path` attaches a file. */
+  template: string
+  /** Shipped with the daemon. */
+  builtIn: boolean
+  /** The files that define or change it, lowest first: of what several say, the last one counts. */
+  sources?: Array<string>
+}
+/** A command in the settings. */
+export type CommandConfig = {
+  /** The prompt. `$ARGUMENTS` stands for all arguments, `$1` to `$9` for one of them, `` !`line` `` for the output of a shell line, `@path` attaches a file. In a Markdown file it is the text below the front matter. */
+  template?: string | null
+  /** What it is for. */
+  description?: string | null
+  /** The agent that does it. */
+  agent?: string | null
+  /** The model that does it, as `provider/model`. */
+  model?: string | null
+  /** Takes the command away. */
+  disable?: boolean | null
+}
+/** A call of a command. */
+export type CommandInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The user message. */
+  messageID: MessageId
+  /** The command. */
+  name: string
+  /** What followed its name. */
+  arguments: string
+}
+/** Params of `command.list`. */
+export type CommandListParams = {
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** How a conversation is kept within the context of its model. The model and the prompt of summaries are those of the agent `compaction`, if there is one. */
 export type CompactionConfig = {
   /** Summarise the conversation when it nears the model's context limit, or when the service refuses it as too long. */
@@ -396,6 +446,8 @@ export type Config = {
   default_agent?: string | null
   /** Agents by name: changes to built-in ones, and new ones. */
   agent?: { [key: string]: AgentConfig }
+  /** Commands by name: prompts that are called by it. */
+  command?: { [key: string]: CommandConfig }
   /** Providers by id: changes to known ones, and new ones. */
   provider?: { [key: string]: ProviderConfig }
   /** Ids of providers that are never used. */
@@ -430,6 +482,8 @@ export type Config = {
   compaction?: CompactionConfig
   /** Limits of child sessions that models start. */
   task?: TaskConfig
+  /** What models may cost; only in the user's own settings. */
+  spend?: SpendConfig
   /** Changes of files that an editor holds open. */
   buffer?: BufferConfig
   /** Diagnostics that editors announce. */
@@ -454,7 +508,7 @@ export type ConfigSource = {
   exists: boolean
   /** It may be used, in its present state. The user's own files need no trust. */
   trusted: boolean
-  /** What is wrong with it; only of the first file that is wrong. */
+  /** What is wrong with it. While settings are wrong, only of the first file of settings that is. */
   error?: string | null
 }
 /** The files that decide about a directory. */
@@ -473,6 +527,19 @@ export type ConfigSourcesParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** A file or a diagnostic of a context. */
+export type ContextItem = {
+  /** The file. */
+  path?: string | null
+  /** Where in it. */
+  range?: TextRange | null
+  /** 1 error, 2 warning, 3 information, 4 hint. */
+  severity?: number | null
+  /** What is said. */
+  text?: string | null
+}
+/** What a context is. */
+export type ContextKind = "selection" | "files" | "diagnostics" | "changes" | "terminal"
 /** When something was created. */
 export type Created = {
   /** Milliseconds since 1970. */
@@ -592,6 +659,13 @@ export type DiagnosisClient = {
   stalledMs: number
   /** This client is the one that asked. */
   asks?: boolean
+}
+/** An agent or a command, and what it comes from. */
+export type DiagnosisDefinition = {
+  /** Its name. */
+  name: string
+  /** The files that say something of it, lowest first: the last one wins. */
+  files: Array<string>
 }
 /** A disk. */
 export type DiagnosisDisk = {
@@ -902,6 +976,12 @@ export type DiagnosisSettings = {
   modelError?: string | null
   /** The providers. */
   providers: Array<DiagnosisProvider>
+  /** The agents that files define or change. */
+  agents?: Array<DiagnosisDefinition>
+  /** The commands that files define or change. */
+  commands?: Array<DiagnosisDefinition>
+  /** Why files of agents and commands cannot be used, with their places. */
+  broken?: Array<string>
   /** The variables that the settings name and that are not set, as sentences. */
   unset?: Array<string>
 }
@@ -1317,6 +1397,11 @@ export type EventPayload = {
   properties: PermissionRepliedInfo
 } | {
   /** The event. */
+  type: "command.executed"
+  /** What the event tells. */
+  properties: CommandInfo
+} | {
+  /** The event. */
   type: "todo.updated"
   /** What the event tells. */
   properties: EventTodoInfo
@@ -1460,7 +1545,7 @@ export type EventTextPart = {
   synthetic?: boolean
   /** When it was streamed. */
   time?: Span | null
-  /** What the provider attached. */
+  /** What the provider attached. Of the text of a command: `command` with its name and arguments; of a shell line of the user: `shell`, the line; of what an editor shows: `context` with kind, path and range. */
   metadata?: unknown
 }
 /** One entry of the task list. */
@@ -2001,9 +2086,13 @@ export type MessageErrorData = {
   modelID?: string | null
   /** How often the model was asked again for an answer in the right form. */
   retries?: number | null
+  /** The limit of `spend` that was reached. */
+  limit?: SpendLimit | null
+  /** What was spent, in US dollars. */
+  spent?: number | null
 }
 /** The name of a failure. */
-export type MessageErrorName = "ProviderAuthError" | "QuotaExceededError" | "RateLimitError" | "OverloadedError" | "APIError" | "ContextOverflowError" | "ContentFilterError" | "MessageOutputLengthError" | "MessageAbortedError" | "MessageInterruptedError" | "ProviderModelNotFoundError" | "StructuredOutputError" | "UnknownError"
+export type MessageErrorName = "ProviderAuthError" | "QuotaExceededError" | "RateLimitError" | "OverloadedError" | "APIError" | "ContextOverflowError" | "ContentFilterError" | "MessageOutputLengthError" | "MessageAbortedError" | "MessageInterruptedError" | "ProviderModelNotFoundError" | "StructuredOutputError" | "SpendLimitError" | "UnknownError"
 /** A message. */
 export type MessageId = string
 /** A message. */
@@ -2235,6 +2324,28 @@ export type PartInput = {
   /** Where in the prompt it was mentioned; kept, not interpreted. */
   source?: unknown
 } | {
+  type: "command"
+  /** The id of its text. */
+  id?: PartId | null
+  /** The command's name. */
+  name: string
+  /** What follows the name. */
+  arguments?: string
+} | {
+  type: "context"
+  /** The id of its text. */
+  id?: PartId | null
+  /** What it is. */
+  kind: ContextKind
+  /** The file, of a selection. */
+  path?: string | null
+  /** The place in the file, of a selection. */
+  range?: TextRange | null
+  /** The text of a selection, of changes (a patch), or of a terminal, of which the end is kept. */
+  text?: string | null
+  /** The files, or the diagnostics. */
+  items?: Array<ContextItem>
+} | {
   type: "subtask"
   /** The part's id. */
   id?: PartId | null
@@ -2350,6 +2461,8 @@ export type PermissionConfig = Action | {
   mcp?: PermissionSetting
   /** Calling tools of plugins; not used yet. */
   plugin?: PermissionSetting
+  /** Carrying out an approved plan; the pattern is the agent that does it. A person is always asked: only `deny` counts. */
+  plan?: PermissionSetting
   /** Leaving the sandbox; patterns are those of `bash`. */
   sandbox?: PermissionSetting
   /** Everything. */
@@ -2681,6 +2794,8 @@ export type ReadMetadata = {
   lines?: number | null
   /** The text was one that an editor has not saved. */
   unsaved?: boolean | null
+  /** The files with instructions of the directories around it, which the model got too. */
+  loaded?: Array<string> | null
   /** The file with the whole result. */
   outputPath?: string | null
 }
@@ -3001,6 +3116,27 @@ export type SessionChoice = {
   /** The variant; it is ignored with a model that does not have it. */
   variant?: string | null
 }
+/** Params of `session.command`. */
+export type SessionCommandParams = {
+  /** The session; without it one is created in the directory. */
+  sessionID?: SessionId | null
+  /** The name of the command. */
+  command: string
+  /** What follows the name; several arguments are separated by white space, and quotes hold one together. */
+  arguments?: string
+  /** The agent, if the command names none; default: the session's. */
+  agent?: string | null
+  /** The model, if the command names none; default: as for a prompt. */
+  model?: ModelRef | null
+  /** The variant of the model. */
+  variant?: string | null
+  /** The id that the user message shall have: the same id with the same params again joins that turn. */
+  messageID?: MessageId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** Params of `session.compact`. */
 export type SessionCompactParams = {
   /** The session. */
@@ -3176,6 +3312,17 @@ export type SessionImportParams = {
 export type SessionInfo = {
   /** The session. */
   info: Session
+}
+/** Params of `session.init`. */
+export type SessionInitParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The model; default: as for a prompt. */
+  model?: ModelRef | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
 }
 /** Params of `session.list`. */
 export type SessionListParams = {
@@ -3361,6 +3508,19 @@ export type SessionShare = {
   /** The address. */
   url: string
 }
+/** Params of `session.shell`. */
+export type SessionShellParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The shell line. It runs without a question and without the sandbox: it is the user's own. */
+  command: string
+  /** The agent that the messages name; default: the session's. */
+  agent?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** What a session is doing. */
 export type SessionStatus = {
   type: "idle"
@@ -3512,6 +3672,15 @@ export type Span = {
   /** Milliseconds since 1970. */
   end?: number | null
 }
+/** What models may cost, in US dollars. When a limit is reached, a turn ends before its next step with `SpendLimitError`. */
+export type SpendConfig = {
+  /** The limit of a session with its subagents. */
+  session?: number | null
+  /** The limit of all sessions of a day, in UTC. */
+  day?: number | null
+}
+/** A limit of `spend`. */
+export type SpendLimit = "session" | "day"
 /** When a failed model call is tried again. */
 export type StatusRetry = {
   /** Which attempt failed, from 1. */
@@ -3828,7 +3997,7 @@ export type TextPart = {
   synthetic?: boolean
   /** When it was streamed. */
   time?: Span | null
-  /** What the provider attached. */
+  /** What the provider attached. Of the text of a command: `command` with its name and arguments; of a shell line of the user: `shell`, the line; of what an editor shows: `context` with kind, path and range. */
   metadata?: unknown
 }
 /** A place between two characters of a text. */
@@ -4205,6 +4374,12 @@ export interface Methods {
   "session.prompt": { params: SessionPromptParams; result: MessageWithParts }
   /** Sends a prompt and answers as soon as it is stored. */
   "session.submit": { params: SessionSubmitParams; result: SessionSubmitResult }
+  /** Calls a command and waits until its turn has ended. */
+  "session.command": { params: SessionCommandParams; result: MessageWithParts }
+  /** Writes or improves AGENTS.md by the command `init` in an idle session, then sets the project's `time.initialized`. */
+  "session.init": { params: SessionInitParams; result: boolean }
+  /** Runs a shell line of the user in an idle session; the model reads it with the next prompt. */
+  "session.shell": { params: SessionShellParams; result: MessageWithParts }
   /** Ends the running turn and cancels the queue; returns whether anything was running. */
   "session.abort": { params: SessionAbortParams; result: boolean }
   /** Lists the prompts that wait for the running turn, in order. */
@@ -4293,6 +4468,8 @@ export interface Methods {
   "config.sources": { params: ConfigSourcesParams; result: ConfigSources }
   /** Lists the agents. */
   "agent.list": { params: AgentListParams; result: Array<Agent> }
+  /** Lists the commands. */
+  "command.list": { params: CommandListParams; result: Array<Command> }
   /** Lists the tools that a model is offered. */
   "tool.list": { params: ToolListParams; result: Array<ToolInfo> }
   /** Searches the contents of files. */

@@ -66,4 +66,8 @@ pub struct Agent {
     pub permission: Vec<Rule>,
     /// Further options for the provider.
     pub options: BTreeMap<String, Value>,
+    /// The files that define or change it, lowest first: of what several say, the last one counts. Empty for a built-in
+    /// agent that nothing changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
 }

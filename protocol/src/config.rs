@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::definition_config::{AgentConfig, CommandConfig};
 pub use crate::permission_config::{PERMISSION_TYPES, PermissionConfig, PermissionSetting};
 use crate::{
-    agent::AgentMode,
     provider::{ModelCost, ModelLimit},
     sandbox::{Mode, SandboxConfig},
 };
@@ -40,7 +40,7 @@ pub struct ConfigSource {
     pub exists: bool,
     /// It may be used, in its present state. The user's own files need no trust.
     pub trusted: bool,
-    /// What is wrong with it; only of the first file that is wrong.
+    /// What is wrong with it. While settings are wrong, only of the first file of settings that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -75,6 +75,9 @@ pub struct Config {
     /// Agents by name: changes to built-in ones, and new ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agent: BTreeMap<String, AgentConfig>,
+    /// Commands by name: prompts that are called by it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub command: BTreeMap<String, CommandConfig>,
     /// Providers by id: changes to known ones, and new ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provider: BTreeMap<String, ProviderConfig>,
@@ -129,6 +132,9 @@ pub struct Config {
     /// Limits of child sessions that models start.
     #[serde(default)]
     pub task: TaskConfig,
+    /// What models may cost; only in the user's own settings.
+    #[serde(default)]
+    pub spend: SpendConfig,
     /// Changes of files that an editor holds open.
     #[serde(default)]
     pub buffer: BufferConfig,
@@ -142,50 +148,6 @@ pub struct Config {
     /// A recording that answers instead of the models; absolute, or with `~/`; only in the user's own settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
-}
-
-/// An agent in the settings. Keys that are not listed are passed to the provider as options of the model.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct AgentConfig {
-    /// Takes the agent away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disable: Option<bool>,
-    /// The model it prefers, as `provider/model`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Replaces the built-in system prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
-    /// What it is for; models read it when they choose an agent for a task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Sampling temperature.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Nucleus sampling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f64>,
-    /// Who may start it; default `all`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<AgentMode>,
-    /// The longest answer, in tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_output_tokens: Option<u64>,
-    /// The variant of the model, such as `high`, for prompts that name none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-    /// The most model calls in one turn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u32>,
-    /// Tools switched on or off by name or wildcard.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tools: BTreeMap<String, bool>,
-    /// Its permission rules, after the general ones.
-    #[serde(default, skip_serializing_if = "PermissionConfig::is_empty")]
-    pub permission: PermissionConfig,
-    /// Further options for the provider.
-    #[serde(flatten)]
-    pub options: Map<String, Value>,
 }
 
 /// A provider in the settings.
@@ -281,6 +243,18 @@ pub struct ModelConfig {
     /// one away.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, Value>,
+}
+
+/// What models may cost, in US dollars. When a limit is reached, a turn ends before its next step with `SpendLimitError`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpendConfig {
+    /// The limit of a session with its subagents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<f64>,
+    /// The limit of all sessions of a day, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<f64>,
 }
 
 /// What a committed change survives.

@@ -188,6 +188,15 @@ pub struct DiagnosisProgram {
     pub version: Option<String>,
 }
 
+/// An agent or a command, and what it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DiagnosisDefinition {
+    /// Its name.
+    pub name: String,
+    /// The files that say something of it, lowest first: the last one wins.
+    pub files: Vec<String>,
+}
+
 /// The settings and models of the directory for the client that asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DiagnosisSettings {
@@ -216,6 +225,15 @@ pub struct DiagnosisSettings {
     pub model_error: Option<String>,
     /// The providers.
     pub providers: Vec<DiagnosisProvider>,
+    /// The agents that files define or change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<DiagnosisDefinition>,
+    /// The commands that files define or change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<DiagnosisDefinition>,
+    /// Why files of agents and commands cannot be used, with their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// The variables that the settings name and that are not set, as sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<String>,

@@ -115,6 +115,8 @@ events! {
     PermissionAsked "permission.asked" Permission, logged;
     /// A permission question was answered or withdrawn.
     PermissionReplied "permission.replied" PermissionRepliedInfo, logged;
+    /// The turn of a command has begun; its shell lines have run.
+    CommandExecuted "command.executed" CommandInfo, logged;
     /// The task list changed.
     TodoUpdated "todo.updated" TodoInfo, logged;
     /// The hunks of a file changed: by a step of a turn, a verdict, or an undo.
@@ -207,6 +209,19 @@ properties! {
     MessageInfo {
         /// The message.
         info: Message,
+    }
+    /// A call of a command.
+    CommandInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The user message.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+        /// The command.
+        name: String,
+        /// What followed its name.
+        arguments: String,
     }
     /// A removed message.
     MessageRemovedInfo {

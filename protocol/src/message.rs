@@ -13,7 +13,7 @@ use crate::{
     sandbox::Mode,
 };
 pub use crate::{
-    message_error::{MessageError, MessageErrorData, MessageErrorName},
+    message_error::{MessageError, MessageErrorData, MessageErrorName, SpendLimit},
     tokens::{CacheTokens, Tokens},
 };
 
@@ -31,6 +31,7 @@ pub struct MessageWithParts {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "role", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "most messages are answers, which are the larger ones")]
 pub enum Message {
     /// From the user.
     User(UserMessage),
@@ -205,7 +206,8 @@ pub struct AssistantMessage {
     pub cost: f64,
     /// What it used.
     pub tokens: Tokens,
-    /// Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`.
+    /// Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`;
+    /// `command` for the shell lines of a command, which no model has asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<String>,
     /// The variant of the model.

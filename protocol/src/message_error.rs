@@ -31,8 +31,20 @@ pub enum MessageErrorName {
     ProviderModelNotFoundError,
     /// The model gave no valid answer in the requested format; `retries` is how often it was asked again.
     StructuredOutputError,
+    /// A limit of `spend` in the settings was reached; `limit` says which, `spent` how much.
+    SpendLimitError,
     /// Anything else.
     UnknownError,
+}
+
+/// A limit of `spend`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SpendLimit {
+    /// Of a session with its descendants.
+    Session,
+    /// Of all sessions of a day, in UTC.
+    Day,
 }
 
 /// How a message failed.
@@ -68,4 +80,10 @@ pub struct MessageErrorData {
     /// How often the model was asked again for an answer in the right form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// The limit of `spend` that was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<SpendLimit>,
+    /// What was spent, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<f64>,
 }

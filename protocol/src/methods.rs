@@ -76,6 +76,12 @@ macro_rules! for_each_method {
             call SessionPrompt = "session.prompt" (session::SessionPromptParams) -> message::MessageWithParts, POST "/project/:projectID/session/:sessionID/message", retry keyed;
             /// Sends a prompt and answers as soon as it is stored.
             call SessionSubmit = "session.submit" (session::SessionSubmitParams) -> session::SessionSubmitResult, - "", retry keyed;
+            /// Calls a command and waits until its turn has ended.
+            call SessionCommand = "session.command" (command::SessionCommandParams) -> message::MessageWithParts, - "", retry keyed;
+            /// Writes or improves AGENTS.md by the command `init` in an idle session, then sets the project's `time.initialized`.
+            call SessionInit = "session.init" (command::SessionInitParams) -> bool, POST "/project/:projectID/session/:sessionID/init", retry never;
+            /// Runs a shell line of the user in an idle session; the model reads it with the next prompt.
+            call SessionShell = "session.shell" (command::SessionShellParams) -> message::MessageWithParts, - "", retry never;
             /// Ends the running turn and cancels the queue; returns whether anything was running.
             call SessionAbort = "session.abort" (session::SessionAbortParams) -> bool, POST "/project/:projectID/session/:sessionID/abort", retry never;
             /// Lists the prompts that wait for the running turn, in order.
@@ -170,6 +176,8 @@ macro_rules! for_each_method {
             call ConfigSourcesGet = "config.sources" (config::ConfigSourcesParams) -> config::ConfigSources, - "", retry read;
             /// Lists the agents.
             call AgentList = "agent.list" (agent::AgentListParams) -> Vec<agent::Agent>, GET "/project/:projectID/agent", retry read;
+            /// Lists the commands.
+            call CommandList = "command.list" (command::CommandListParams) -> Vec<command::Command>, - "", retry read;
             /// Lists the tools that a model is offered.
             call ToolList = "tool.list" (tool::ToolListParams) -> Vec<tool::ToolInfo>, - "", retry read;
 
@@ -252,8 +260,8 @@ macro_rules! define {
 }
 
 use crate::{
-    agent, auth, buffer, config, daemon, diagnose, diagnostics, editor, event, export, file, find, gc, hunk, listen, message, permission,
-    project, provider, queue, revert, session, symbol, text, todo, tool, usage,
+    agent, auth, buffer, command, config, daemon, diagnose, diagnostics, editor, event, export, file, find, gc, hunk, listen, message,
+    permission, project, provider, queue, revert, session, symbol, text, todo, tool, usage,
 };
 
 for_each_method!(define);

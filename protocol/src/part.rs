@@ -99,7 +99,8 @@ parts! {
         /// When it was streamed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         time: Option<Span>,
-        /// What the provider attached.
+        /// What the provider attached. Of the text of a command: `command` with its name and arguments; of a shell line of the
+        /// user: `shell`, the line; of what an editor shows: `context` with kind, path and range.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metadata: Option<Value>,
     }

@@ -13,7 +13,7 @@ use serde::{
 use crate::permission::{Action, Rule};
 
 /// The permission types that a rule can name, and what each is about; `*` stands for all of them.
-const MEANINGS: [(&str, &str); 17] = [
+const MEANINGS: [(&str, &str); 18] = [
     ("read", "Reading files."),
     ("edit", "Changing files, with whatever tool."),
     ("bash", "Running commands."),
@@ -29,6 +29,7 @@ const MEANINGS: [(&str, &str); 17] = [
     ("repeat", "Making the same call again and again."),
     ("mcp", "Calling tools of MCP servers; not used yet."),
     ("plugin", "Calling tools of plugins; not used yet."),
+    ("plan", "Carrying out an approved plan; the pattern is the agent that does it. A person is always asked: only `deny` counts."),
     ("sandbox", "Leaving the sandbox; patterns are those of `bash`."),
     ("*", "Everything."),
 ];

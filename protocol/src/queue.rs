@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{MessageId, SessionId},
+    input::{PartInput, parts_or_text, parts_schema},
     part::Part,
-    session::{PartInput, parts_or_text, parts_schema},
 };
 
 params! {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
+pub use crate::input::{AgentInput, CommandInput, ContextInput, ContextItem, ContextKind, FileInput, PartInput, SubtaskInput, TextInput};
 use crate::{
     id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
+    input::{parts_or_text, parts_schema},
     message::{OutputFormat, PromptOptions, Tokens},
     permission::Rule,
     provider::ModelRef,
@@ -430,106 +431,4 @@ pub struct SessionSubmitResult {
     pub message_id: MessageId,
     /// It waits for a running turn to end.
     pub queued: bool,
-}
-
-/// A part of a prompt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum PartInput {
-    /// Text.
-    Text(TextInput),
-    /// A file, an image or a directory.
-    File(FileInput),
-    /// A mention of an agent.
-    Agent(AgentInput),
-    /// Work for a child session: it is done before the model is asked, which then reads the result.
-    Subtask(SubtaskInput),
-}
-
-/// Text of a prompt.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TextInput {
-    /// The part's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PartId>,
-    /// The text.
-    pub text: String,
-    /// Not typed by the user.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub synthetic: bool,
-}
-
-/// A file of a prompt.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileInput {
-    /// The part's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PartId>,
-    /// The media type; `text/plain` is read as text, `application/x-directory` is listed.
-    pub mime: String,
-    /// The name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filename: Option<String>,
-    /// `file:///absolute/path`, optionally with `?start=LINE&end=LINE` (from 1), or a `data:` address.
-    pub url: String,
-    /// Where in the prompt it was mentioned; kept, not interpreted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Value>,
-}
-
-/// A mention of an agent in a prompt.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AgentInput {
-    /// The part's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PartId>,
-    /// The agent's name.
-    pub name: String,
-    /// Where in the prompt it was mentioned; kept, not interpreted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Value>,
-}
-
-/// Work for a child session.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SubtaskInput {
-    /// The part's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PartId>,
-    /// What the child is asked.
-    pub prompt: String,
-    /// A few words for people.
-    pub description: String,
-    /// The agent that does it; its `mode` must be `subagent` or `all`.
-    pub agent: String,
-    /// The model that it uses. Default: the agent's, else that of this prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelRef>,
-}
-
-pub(crate) fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {
-    struct Visitor;
-    impl<'de> serde::de::Visitor<'de> for Visitor {
-        type Value = Vec<PartInput>;
-        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-            f.write_str("an array of parts or a string")
-        }
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(vec![PartInput::Text(TextInput { text: text.to_owned(), ..TextInput::default() })])
-        }
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-            Deserialize::deserialize(serde::de::value::SeqAccessDeserializer::new(seq))
-        }
-    }
-    deserializer.deserialize_any(Visitor)
-}
-
-/// The one place where two shapes are accepted: a plain text is the commonest prompt by far.
-pub(crate) fn parts_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let parts = generator.subschema_for::<Vec<PartInput>>();
-    schemars::json_schema!({ "description": "What is asked: parts, or a plain text.", "oneOf": [{ "type": "string" }, parts] })
 }

@@ -188,6 +188,9 @@ records! {
         /// The text was one that an editor has not saved.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unsaved: Option<bool>,
+        /// The files with instructions of the directories around it, which the model got too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loaded: Option<Vec<String>>,
         /// The file with the whole result.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output_path: Option<String>,

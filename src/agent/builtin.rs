@@ -10,6 +10,9 @@ use polytree_protocol::{
 /// The agent of a prompt that names none, where settings do not say another.
 pub const DEFAULT: &str = "build";
 
+/// The agent that changes nothing until its plan is approved.
+pub const PLAN: &str = "plan";
+
 /// Commands that only look. The trailing ` *` covers the bare command too. Options of theirs that write, run a program or read
 /// what is kept from models are judged as such, by the tables of the tool.
 const LOOKING: &[&str] = &[
@@ -84,11 +87,16 @@ pub fn agents() -> Vec<Agent> {
 }
 
 fn plain(name: &str, mode: AgentMode) -> Agent {
+    Agent { mode, built_in: true, ..blank(name) }
+}
+
+/// An agent of which nothing is said.
+pub(super) fn blank(name: &str) -> Agent {
     Agent {
         name: name.to_owned(),
         description: None,
-        mode,
-        built_in: true,
+        mode: AgentMode::All,
+        built_in: false,
         model: None,
         prompt: None,
         temperature: None,
@@ -99,6 +107,7 @@ fn plain(name: &str, mode: AgentMode) -> Agent {
         tools: BTreeMap::new(),
         permission: Vec::new(),
         options: BTreeMap::new(),
+        sources: Vec::new(),
     }
 }
 

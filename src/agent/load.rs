@@ -1,7 +1,7 @@
 //! Agents of a directory: the shipped ones, then what settings and Markdown files say, nearest last. Files of a
 //! project count only where its user trusts them.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use polytree_protocol::{
     agent::Agent,
@@ -11,24 +11,24 @@ use polytree_protocol::{
 };
 use serde_json::{Map, Value};
 
-use super::builtin;
-use crate::{
-    config::{
-        Error, Origin, Places, Settings, check, files, folders,
-        front_matter::Document,
-        trust::{self, PROJECT_FOLDER, Trust},
-    },
-    stdx::paths::AbsPath,
+use super::{
+    builtin,
+    files::{Broken, Definitions, Place, visit},
 };
+use crate::config::{Error, Origin, check, front_matter::Document};
 
 /// The agents of a directory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Agents {
     /// All agents: the shipped ones first, then the others by name.
     pub list: Vec<Agent>,
     /// The permission rules that the user, not the project, wrote for each agent. They also stand in the agent's
     /// own list; here they are so that a `deny` among them can be final, as in [`Settings::user_rules`].
+    ///
+    /// [`Settings::user_rules`]: crate::config::Settings::user_rules
     pub user_rules: BTreeMap<String, Vec<Rule>>,
+    /// The files that cannot be used. The agents that they are about are not in the list.
+    pub broken: Vec<Broken>,
 }
 
 impl Agents {
@@ -39,40 +39,16 @@ impl Agents {
     }
 }
 
-/// Loads the agents of a directory of a worktree (both real paths).
-///
-/// # Errors
-/// When a file that counts cannot be read or understood.
-pub fn load(places: &Places, worktree: &AbsPath, directory: &AbsPath, settings: &Settings, trust: &Trust<'_>) -> Result<Agents, Error> {
+/// Loads the agents of a directory.
+#[must_use]
+pub fn load(place: Place<'_>) -> Agents {
     let mut drafts = Drafts::default();
-    drafts.layers(settings, &Origin::User);
-    for (name, path) in folders::markdown(&places.config.join("agent"), None) {
-        let read = files::read_regular(path.as_path(), files::MAX_BYTES);
-        let (bytes, _) = read.map_err(|source| Error::Unreadable { file: path.to_string(), source })?;
-        drafts.markdown(name, &path, bytes, &Origin::User)?;
+    let broken = visit(place, &mut drafts);
+    for name in broken.iter().flat_map(|broken| &broken.names) {
+        drafts.0.entry(name.clone()).or_default().is_broken = true;
     }
-    for directory in folders::from_root(worktree, directory) {
-        let origin = Origin::Project(directory.clone());
-        drafts.layers(settings, &origin);
-        for (name, path) in folders::markdown(&directory.join(PROJECT_FOLDER).join("agent"), Some(worktree)) {
-            if let Some(bytes) = trusted(worktree, &path, trust) {
-                drafts.markdown(name, &path, bytes, &origin)?;
-            }
-        }
-    }
-    drafts.layers(settings, &Origin::Environment);
-    Ok(drafts.finish(&settings.config))
-}
-
-/// The content of a project's file, if the user trusts it.
-fn trusted(worktree: &AbsPath, path: &AbsPath, trust: &Trust<'_>) -> Option<Vec<u8>> {
-    let read = || -> io::Result<_> {
-        let (bytes, _) = files::read_regular(path.as_path(), files::MAX_BYTES)?;
-        Ok((trust::identify(worktree, path, bytes.as_slice())?, bytes))
-    };
-    let (file, bytes) =
-        read().inspect_err(|error| tracing::warn!(%path, %error, "a project's agent cannot be read and is not used")).ok()?;
-    trust(&file).then_some(bytes)
+    let (list, user_rules) = drafts.finish(&place.settings.config);
+    Agents { list, user_rules, broken }
 }
 
 /// What all sources together say about each agent.
@@ -84,36 +60,36 @@ struct Draft {
     config: AgentConfig,
     rules: Vec<Rule>,
     user_rules: Vec<Rule>,
+    /// Where it is defined or changed.
+    sources: Vec<String>,
+    is_broken: bool,
 }
 
-impl Drafts {
-    fn layers(&mut self, settings: &Settings, origin: &Origin) {
-        for layer in settings.layers.iter().filter(|layer| layer.origin == *origin) {
-            for (name, config) in &layer.config.agent {
-                self.add(name.clone(), config.clone(), origin);
-            }
+impl Definitions for Drafts {
+    const KIND: &'static str = "agent";
+
+    fn settings(&mut self, config: &Config, origin: &Origin, source: &str) {
+        for (name, config) in &config.agent {
+            self.add(name.clone(), config.clone(), origin, source);
         }
     }
 
-    fn markdown(&mut self, name: String, path: &AbsPath, bytes: Vec<u8>, origin: &Origin) -> Result<(), Error> {
-        let file = path.to_string();
-        let text = String::from_utf8(bytes).map_err(|error| Error::Unreadable {
-            file: file.clone(),
-            source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
-        })?;
-        let mut document = Document::parse(&file, &text)?;
+    fn document(&mut self, name: String, mut document: Document, origin: &Origin, source: &str) -> Result<(), Error> {
         let name = document.take_text("name")?.filter(|name| !name.trim().is_empty()).unwrap_or(name);
         let mut config: AgentConfig = document.fields()?;
         check::agent_entry(&config).map_err(|(key, message)| document.error_at(key, &message))?;
         if !document.body.is_empty() {
             config.prompt = Some(document.body);
         }
-        self.add(name, config, origin);
+        self.add(name, config, origin, source);
         Ok(())
     }
+}
 
-    fn add(&mut self, name: String, config: AgentConfig, origin: &Origin) {
+impl Drafts {
+    fn add(&mut self, name: String, config: AgentConfig, origin: &Origin, source: &str) {
         let draft = self.0.entry(name).or_default();
+        draft.sources.push(source.to_owned());
         let rules = config.permission.rules();
         if origin.is_user() {
             draft.user_rules.extend(rules.iter().cloned());
@@ -122,65 +98,44 @@ impl Drafts {
         overlay(&mut draft.config, config);
     }
 
-    fn finish(mut self, settings: &Config) -> Agents {
-        let mut agents = Agents { list: Vec::new(), user_rules: BTreeMap::new() };
+    /// The agents, and the rules that the user wrote for them.
+    fn finish(mut self, settings: &Config) -> (Vec<Agent>, BTreeMap<String, Vec<Rule>>) {
+        let mut drafts = Vec::new();
         for agent in builtin::agents() {
             let draft = self.0.remove(&agent.name).unwrap_or_default();
-            agents.add(agent, draft, settings);
+            drafts.push((agent, draft));
         }
-        for (name, draft) in self.0 {
-            let blank = Agent {
-                name,
-                description: None,
-                mode: polytree_protocol::agent::AgentMode::All,
-                built_in: false,
-                model: None,
-                prompt: None,
-                temperature: None,
-                top_p: None,
-                max_output_tokens: None,
-                variant: None,
-                steps: None,
-                tools: BTreeMap::new(),
-                permission: Vec::new(),
-                options: BTreeMap::new(),
-            };
-            agents.add(blank, draft, settings);
-        }
-        agents
+        drafts.extend(self.0.into_iter().map(|(name, draft)| (builtin::blank(&name), draft)));
+        drafts.retain(|(_, draft)| draft.config.disable != Some(true) && !draft.is_broken);
+        let user_rules = drafts.iter().filter(|(_, draft)| !draft.user_rules.is_empty());
+        let user_rules = user_rules.map(|(agent, draft)| (agent.name.clone(), draft.user_rules.clone())).collect();
+        (drafts.into_iter().map(|(agent, draft)| merged(agent, draft, settings)).collect(), user_rules)
     }
 }
 
-impl Agents {
-    fn add(&mut self, base: Agent, draft: Draft, settings: &Config) {
-        let Draft { config, rules, user_rules } = draft;
-        if config.disable == Some(true) {
-            return;
-        }
-        let mut tools = settings.tools.clone();
-        tools.extend(base.tools);
-        tools.extend(config.tools);
-        let mut permission = base.permission;
-        permission.extend(rules);
-        if !user_rules.is_empty() {
-            self.user_rules.insert(base.name.clone(), user_rules);
-        }
-        self.list.push(Agent {
-            description: config.description.or(base.description),
-            mode: config.mode.unwrap_or(base.mode),
-            model: config.model.as_deref().and_then(ModelRef::parse).or(base.model),
-            prompt: config.prompt.or(base.prompt),
-            temperature: config.temperature.or(base.temperature),
-            top_p: config.top_p.or(base.top_p),
-            max_output_tokens: config.max_output_tokens.or(base.max_output_tokens),
-            variant: config.variant.or(base.variant),
-            steps: config.steps.or(base.steps),
-            options: config.options.into_iter().collect(),
-            tools,
-            permission,
-            name: base.name,
-            built_in: base.built_in,
-        });
+fn merged(base: Agent, draft: Draft, settings: &Config) -> Agent {
+    let Draft { config, rules, sources, .. } = draft;
+    let mut tools = settings.tools.clone();
+    tools.extend(base.tools);
+    tools.extend(config.tools);
+    let mut permission = base.permission;
+    permission.extend(rules);
+    Agent {
+        description: config.description.or(base.description),
+        mode: config.mode.unwrap_or(base.mode),
+        model: config.model.as_deref().and_then(ModelRef::parse).or(base.model),
+        prompt: config.prompt.or(base.prompt),
+        temperature: config.temperature.or(base.temperature),
+        top_p: config.top_p.or(base.top_p),
+        max_output_tokens: config.max_output_tokens.or(base.max_output_tokens),
+        variant: config.variant.or(base.variant),
+        steps: config.steps.or(base.steps),
+        options: config.options.into_iter().collect(),
+        tools,
+        permission,
+        name: base.name,
+        built_in: base.built_in,
+        sources,
     }
 }
 

@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use polytree_protocol::agent::AgentMode;
 
-use super::{Agents, load};
+use super::{Agents, Place, load};
 use crate::{
-    config::{Error, Loader, Places, places::Environment},
+    config::{Loader, Places, places::Environment},
     stdx::paths::AbsPath,
 };
 
@@ -32,16 +32,12 @@ impl Fixture {
         AbsPath::new(self.directory.path()).unwrap().real().unwrap()
     }
 
-    fn try_load(&self) -> Result<Agents, Error> {
+    fn load(&self) -> Agents {
         let places = Places { config: self.root().join("config"), data: self.root().join("data"), runtime: self.root().join("data") };
         let (worktree, directory) = (self.root().join("w"), self.root().join("w/a/b"));
         let trust = |_: &_| self.trusts.get();
-        let settings = Loader::new().load(&places, &worktree, &directory, &trust, &self.environment)?;
-        load(&places, &worktree, &directory, &settings, &trust)
-    }
-
-    fn load(&self) -> Agents {
-        self.try_load().unwrap()
+        let settings = Loader::new().load(&places, &worktree, &directory, &trust, &self.environment).unwrap();
+        load(Place { places: &places, worktree: &worktree, directory: &directory, settings: &settings, trust: &trust })
     }
 
     fn names(&self) -> String {
@@ -150,15 +146,51 @@ fn no_rule_is_merged_away() {
 fn mistakes_in_front_matter_have_a_place() {
     let check = |text: &str, expected: &str| {
         let fixture = Fixture::new(&[("w/.polytree/agent/x.md", text)]);
-        let error = fixture.try_load().unwrap_err();
-        assert_eq!(error.to_string().replace(&fixture.root().to_string(), "ROOT"), format!("ROOT/w/.polytree/agent/x.md:{expected}"));
+        let [broken] = &fixture.load().broken[..] else { panic!() };
+        assert_eq!(broken.names[0], "x");
+        assert_eq!(
+            broken.error.to_string().replace(&fixture.root().to_string(), "ROOT"),
+            format!("ROOT/w/.polytree/agent/x.md:{expected}")
+        );
+        assert_eq!(fixture.names(), "build plan general", "the others work");
         fixture.trusts.set(false);
-        assert_eq!(fixture.names(), "build plan general", "a file without trust is not parsed");
+        assert!(fixture.load().broken.is_empty(), "a file without trust is not parsed");
     };
     check("---\nmode: both\n---\n", "2:7: `mode`: found \"both\", expected `primary`, `subagent` or `all`");
     check("---\ndescription: x\nmodel: opus\n---\n", "3:1: `model`: expected a model as `provider/model`");
     check("---\ntools:\n  bash: sometimes\n---\n", "3:9: `tools.bash`: found a string, expected true or false");
     check("---\npermission:\n  bsh: ask\n---\n", "3:3: `permission`: unknown key \"bsh\"; did you mean `bash`?");
+    check("---\ntools:\n  baash: false\n---\n", "2:1: `tools`: there is no tool \"baash\"; did you mean `bash`?");
     check("---\nname: [x]\n---\n", "2:7: `name`: found a list, expected a string");
     check("---\nmode: all\n", "1:1: the fields that begin here are not closed by a line `---`");
+}
+
+#[test]
+fn a_broken_file_disables_the_agents_that_it_is_about_and_no_other() {
+    let fixture = Fixture::new(&[
+        ("config/agent/good.md", "Good."),
+        ("config/agent/strict.md", "---\nname: \"build\"\nmode: [\n---\n"),
+        ("config/agents/plural.md", "Plural."),
+        ("w/.polytree/agents/near.md", "Near."),
+    ]);
+    std::fs::write(fixture.root().join("config/agent/bytes.md").as_path(), b"\xff\xfe\xfa").unwrap();
+    assert_eq!(fixture.names(), "plan general good near plural", "without the rules of the file `build` could do too much");
+    let mut names: Vec<String> = fixture.load().broken.into_iter().flat_map(|broken| broken.names).collect();
+    names.sort();
+    assert_eq!(names, ["build", "bytes", "strict"]);
+}
+
+#[test]
+fn each_agent_tells_what_it_comes_from() {
+    let fixture = Fixture::new(&[
+        ("config/polytree.json", r#"{"agent": {"x": {"prompt": "1"}}}"#),
+        ("config/agent/x.md", "2"),
+        ("w/a/.polytree/agent/x.md", "---\ndescription: d\n---\n"),
+        ("w/.polytree/agent/x.md", "3"),
+    ]);
+    let agents = fixture.load();
+    let sources: Vec<String> = agents.get("x").unwrap().sources.iter().map(|path| path.replace(&fixture.root().to_string(), "")).collect();
+    assert_eq!(sources, ["/config/polytree.json", "/config/agent/x.md", "/w/.polytree/agent/x.md", "/w/a/.polytree/agent/x.md"]);
+    assert_eq!(fixture.prompt("x"), "3");
+    assert!(agents.get("build").unwrap().sources.is_empty());
 }

@@ -67,13 +67,19 @@ impl From<config::Error> for Error {
         if descriptors::are_exhausted(&error) {
             return out_of_descriptors(error);
         }
-        let (file, position) = (error.file().map(str::to_owned), error.position());
-        Error::new(ErrorKind::Config, error.to_string()).with(|data| {
-            data.file = file;
-            data.line = position.map(|(line, _)| line);
-            data.column = position.map(|(_, column)| column);
-        })
+        let text = error.to_string();
+        invalid_settings(&error, text)
     }
+}
+
+/// With the place of the mistake.
+fn invalid_settings(error: &config::Error, text: String) -> Error {
+    let (file, position) = (error.file().map(str::to_owned), error.position());
+    Error::new(ErrorKind::Config, text).with(|data| {
+        data.file = file;
+        data.line = position.map(|(line, _)| line);
+        data.column = position.map(|(_, column)| column);
+    })
 }
 
 impl From<find::Error> for Error {
@@ -151,6 +157,9 @@ impl From<session::Error> for Error {
         match error {
             E::UnknownSession(_) | E::UnknownMessage(_) => Error::new(ErrorKind::NotFound, text),
             E::UnknownAgent { .. } => Error::new(ErrorKind::NotFound, text).hint("agent.list names them"),
+            E::UnknownCommand { .. } => Error::new(ErrorKind::NotFound, text).hint("command.list names them"),
+            E::BrokenCommand { error, .. } => invalid_settings(&error, text).hint("correct the file; other commands work"),
+            E::BrokenAgent { error, .. } => invalid_settings(&error, text).hint("correct the file; other agents work"),
             E::UnknownModel { hint, .. } => with_hint(Error::new(ErrorKind::NotFound, text), hint),
             E::Credentials { hint, .. } => with_hint(Error::new(ErrorKind::Credentials, text), hint),
             E::Conflict(_) => Error::conflict(text),

@@ -58,7 +58,7 @@ impl Handler for SessionSteer {
         let session = select::session(&context, &params, &params.session_id).await?;
         let digest = format!("steer:{}", select::digest(&params));
         let params = SessionPromptParams { parts: params.parts, message_id: params.message_id, ..SessionPromptParams::default() };
-        let prompt = Prompt { params, environment: context.connection.environment(), digest, steers: true };
+        let prompt = Prompt { params, environment: context.connection.environment(), digest, steers: true, when_idle: false };
         let submitted = context.daemon.sessions.submit(session, prompt).await?;
         Ok(QueuedMessage { message_id: submitted.message_id })
     }

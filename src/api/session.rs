@@ -1,5 +1,6 @@
 //! The handlers of `session.*`.
 
+mod command;
 mod compact;
 mod hunk;
 mod revert;
@@ -8,8 +9,9 @@ mod usage;
 use std::{collections::BTreeMap, path::Path};
 
 use polytree_protocol::{
+    errors::ErrorKind,
     id::SessionId,
-    message::MessageWithParts,
+    message::{MessageError, MessageErrorName as Name, MessageWithParts},
     methods::{
         SessionAbort, SessionChildren, SessionCreate, SessionDelete, SessionGet, SessionList, SessionMessage, SessionMessages,
         SessionPrompt, SessionStatusGet, SessionSubmit, SessionUpdate,
@@ -182,6 +184,21 @@ async fn last_message(context: &Context, submitted: Submitted) -> Result<Message
     }
 }
 
+/// A turn that was to do one thing has failed; `what` says what is not done.
+fn turn_error(what: &str, failed: MessageError) -> Error {
+    let message = format!("{what}: {}", failed.data.message);
+    let error = match failed.name {
+        Name::MessageAbortedError => Error::cancelled(message),
+        Name::ProviderAuthError => Error::new(ErrorKind::Credentials, message),
+        Name::MessageInterruptedError | Name::RateLimitError | Name::OverloadedError | Name::ApiError => Error::unavailable(message),
+        _ => Error::invalid_state(message),
+    };
+    match failed.data.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
 impl Handler for SessionSubmit {
     async fn handle(context: Context, params: Self::Params) -> Result<SessionSubmitResult, Error> {
         let SessionSubmitParams {
@@ -233,7 +250,7 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
             }
         },
     };
-    let prompt = Prompt { params, environment: context.connection.environment(), digest, steers: false };
+    let prompt = Prompt { params, environment: context.connection.environment(), digest, steers: false, when_idle: false };
     let directory = session.directory.clone();
     let submitted =
         if is_new { submit_first(context, session, prompt).await } else { context.daemon.sessions.submit(session, prompt).await };
@@ -243,10 +260,12 @@ async fn submit(context: &Context, params: SessionPromptParams) -> Result<Submit
     }
 }
 
-/// The error, with a hint where the agent is perhaps defined in a file that waits for trust.
+/// The error, with a hint where the agent or command is perhaps defined in a file that waits for trust.
 async fn with_untrusted_agent(context: &Context, directory: &str, error: session::Error) -> Error {
     let file = match &error {
-        session::Error::UnknownAgent { name, .. } => untrusted_agent(context, directory, name).await,
+        session::Error::UnknownAgent { name, .. } | session::Error::UnknownCommand { name, .. } => {
+            untrusted_agent(context, directory, name).await
+        }
         _ => None,
     };
     match file {
@@ -257,7 +276,7 @@ async fn with_untrusted_agent(context: &Context, directory: &str, error: session
     }
 }
 
-/// The file of the project that has no effect before it is trusted, and in which the agent may be defined.
+/// The file of the project that has no effect before it is trusted, and in which the agent or command may be defined.
 async fn untrusted_agent(context: &Context, directory: &str, name: &str) -> Option<String> {
     let directory = directory::resolved(directory).await.ok()?;
     let instance = context.daemon.projects.look(&directory).await.ok()?;

@@ -1,7 +1,7 @@
 //! Checks of settings beyond their types. Messages never contain a value, which may be a secret.
 
-use polytree_protocol::config::{AgentConfig, Config, ProviderOptions};
-use polytree_protocol::provider::ModelRef;
+use polytree_protocol::config::{AgentConfig, CommandConfig, Config, ProviderOptions, SpendConfig};
+use polytree_protocol::{provider::ModelRef, tools::TOOLS};
 use serde_json::Value;
 
 use crate::stdx::{nearest, paths::AbsPath};
@@ -33,6 +33,9 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     for (name, agent) in &config.agent {
         agent_entry(agent).map_err(|(key, message)| Mistake::new(["agent", name, key], message))?;
     }
+    for (name, command) in &config.command {
+        command_entry(command).map_err(|(key, message)| Mistake::new(["command", name, key], message))?;
+    }
     for (id, provider) in &config.provider {
         provider_options(&provider.options, is_user).map_err(|(key, message)| Mistake::new(["provider", id, "options", key], message))?;
         for (model, settings) in &provider.models {
@@ -60,6 +63,14 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     }
     if !is_user && config.sandbox != polytree_protocol::sandbox::SandboxConfig::default() {
         return Err(Mistake::new(["sandbox"], "only allowed in the user's own settings"));
+    }
+    if !is_user && config.spend != SpendConfig::default() {
+        return Err(Mistake::new(["spend"], "only allowed in the user's own settings"));
+    }
+    for (key, limit) in [("session", config.spend.session), ("day", config.spend.day)] {
+        if limit.is_some_and(|limit| limit.is_nan() || limit < 0.0) {
+            return Err(Mistake::new(["spend", key], "expected an amount in US dollars, such as 2.5"));
+        }
     }
     if !is_user && config.mode.is_some() {
         return Err(Mistake::new(["mode"], "only allowed in the user's own settings"));
@@ -118,11 +129,32 @@ pub fn agent_entry(agent: &AgentConfig) -> Result<(), (&'static str, String)> {
     if agent.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
         return Err(("top_p", "expected a number above 0 and up to 1".to_owned()));
     }
+    if let Some(message) = unknown_tool(agent.tools.keys()) {
+        return Err(("tools", message));
+    }
     // It would become an option of the provider, which is never intended.
     if agent.options.contains_key("name") {
         return Err(("name", "the key is the agent's name; `name` is not a setting".to_owned()));
     }
     Ok(())
+}
+
+/// The first mistake in a command's settings: the key and the problem.
+pub fn command_entry(command: &CommandConfig) -> Result<(), (&'static str, String)> {
+    match &command.model {
+        Some(model) if is_no_model(model) => Err(("model", MODEL.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// A name without wildcards that no tool has, as a message.
+fn unknown_tool<'a>(names: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    let known = || TOOLS.iter().map(|tool| tool.name);
+    let unknown = names.into_iter().find(|name| !name.contains(['*', '?']) && !known().any(|tool| tool == name.as_str()))?;
+    Some(match nearest::one(unknown, known()) {
+        Some(meant) => format!("there is no tool {unknown:?}; did you mean `{meant}`?"),
+        None => format!("there is no tool {unknown:?}; known are {}", known().collect::<Vec<_>>().join(", ")),
+    })
 }
 
 fn provider_options(options: &ProviderOptions, is_user: bool) -> Result<(), (&str, String)> {
@@ -189,6 +221,7 @@ mod tests {
             r#"{"provider": {"p": {"models": {"m": {"variants": {"high": {}, "low": true}}}}}}"#,
             r#"{"agent": {"a": {"temperature": 3}}}"#,
             r#"{"agent": {"a": {"top_p": 0, "max_output_tokens": 1}}}"#,
+            r#"{"agent": {"a": {"tools": {"bahs": false, "mcp_*": false}}}}"#,
             r#"{"record": "x.jsonl"}"#,
             r#"{"record": "/x", "replay": "/y"}"#,
             r#"{"instructions": ["a.md", "https://x/y.md"]}"#,
@@ -208,6 +241,7 @@ mod tests {
             r#"{"provider": {"p": {"options": {"ca": "/a.pem"}}}}"#,
             r#"{"local_servers": {"ollama": "off"}}"#,
             r#"{"replay": "/x"}"#,
+            r#"{"spend": {"day": 1}}"#,
             r#"{"mode": "all"}"#,
             r#"{"sandbox": {"network": {"loopback": true}}}"#,
         ];
@@ -229,6 +263,7 @@ mod tests {
             `provider.p.models.m.variants.low`: expected an object with fields for the request's body, or false
             `agent.a.temperature`: expected a number from 0 to 2
             `agent.a.top_p`: expected a number above 0 and up to 1
+            `agent.a.tools`: there is no tool "bahs"; did you mean `bash`?
             `record`: expected an absolute path, or one that begins with `~/`
             `replay`: a replay cannot be recorded: leave out one of `record` and `replay`
             `instructions.1`: expected the path of a file or a glob pattern; addresses are not supported
@@ -246,6 +281,7 @@ mod tests {
             `provider.p.options.ca`: only allowed in the user's own settings
             `local_servers`: only allowed in the user's own settings
             `replay`: only allowed in the user's own settings
+            `spend`: only allowed in the user's own settings
             `mode`: only allowed in the user's own settings
             `sandbox`: only allowed in the user's own settings
         "#]]

@@ -5,7 +5,7 @@ use crate::stdx::paths::AbsPath;
 
 /// The limits of walking a folder of agents, commands or plugins.
 const MAX_DEPTH: usize = 16;
-const MAX_FILES: usize = 10_000;
+const MAX_FILES: usize = 2000;
 
 /// The directories from the worktree down to `directory`, both included; only `directory` if it is elsewhere.
 pub fn from_root(worktree: &AbsPath, directory: &AbsPath) -> Vec<AbsPath> {
@@ -49,6 +49,13 @@ fn walk(folder: &AbsPath, inside: &dyn Fn(&AbsPath) -> bool, depth: usize, found
             found.push(path);
         }
     }
+}
+
+/// The Markdown files of agents or commands (`kind`) in a folder, with their names. The plural is a folder too, and
+/// stands above the other.
+pub fn definitions(folder: &AbsPath, kind: &str, fence: Option<&AbsPath>) -> Vec<(String, AbsPath)> {
+    let folders = [folder.join(kind), folder.join(format!("{kind}s"))];
+    folders.iter().flat_map(|folder| markdown(folder, fence)).collect()
 }
 
 /// All Markdown files below a folder with their names: the relative path without the extension.

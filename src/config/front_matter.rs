@@ -10,6 +10,11 @@ use super::{
     typed::{self, Secrets},
 };
 
+/// The limit of front matter, in bytes.
+const MAX_FIELDS_BYTES: usize = 64 * 1024;
+/// The limit of values in front matter, nested ones included.
+const MAX_VALUES: usize = 2000;
+
 /// A parsed Markdown file.
 #[derive(Debug)]
 pub struct Document {
@@ -73,6 +78,10 @@ fn split(text: &str) -> Result<(&str, &str), Problem> {
             _ => {}
         }
         offset += line.len();
+        if offset > MAX_FIELDS_BYTES {
+            let message = format!("the fields that begin here are not closed by a line `---` within {MAX_FIELDS_BYTES} bytes");
+            return Err(Problem { position: Position::START, message });
+        }
     }
     if offset == 0 {
         return Ok(("", text));
@@ -82,12 +91,13 @@ fn split(text: &str) -> Result<(&str, &str), Problem> {
 
 fn yaml(text: &str) -> Result<Node, Problem> {
     let mut parser = Parser::new_from_str(text);
+    let mut values = 0;
     loop {
         match next(&mut parser)? {
             (Event::StreamEnd, _) => return Ok(Node::empty()),
             (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing, _) => {}
             (event, span) => {
-                let node = build(&mut parser, event, span, 0)?;
+                let node = build(&mut parser, event, span, 0, &mut values)?;
                 return match node.value {
                     NodeValue::Null => Ok(Node::empty()),
                     NodeValue::Map(_) => Ok(node),
@@ -122,11 +132,15 @@ fn position(line: usize, column: usize) -> Position {
     Position { line: count(line.max(1)), column: count(column + 1) }
 }
 
-fn build<'a>(parser: &mut Events<'a>, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
+fn build<'a>(parser: &mut Events<'a>, event: Event<'a>, span: Span, depth: usize, values: &mut usize) -> Result<Node, Problem> {
     let position = position(span.start.line(), span.start.col());
     let problem = |message: &str| Problem { position, message: message.to_owned() };
     if depth > MAX_DEPTH {
         return Err(problem("nested too deeply"));
+    }
+    *values += 1;
+    if *values > MAX_VALUES {
+        return Err(problem("too many fields"));
     }
     let value = match event {
         Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
@@ -140,7 +154,7 @@ fn build<'a>(parser: &mut Events<'a>, event: Event<'a>, span: Span, depth: usize
             loop {
                 match next(parser)? {
                     (Event::SequenceEnd, _) => break NodeValue::List(items),
-                    (event, span) => items.push(build(parser, event, span, depth + 1)?),
+                    (event, span) => items.push(build(parser, event, span, depth + 1, values)?),
                 }
             }
         }
@@ -153,7 +167,7 @@ fn build<'a>(parser: &mut Events<'a>, event: Event<'a>, span: Span, depth: usize
                     Event::MappingEnd => break NodeValue::Map(entries),
                     Event::Scalar(key, _, _, None) => {
                         let (event, span) = next(parser)?;
-                        let value = build(parser, event, span, depth + 1)?;
+                        let value = build(parser, event, span, depth + 1, values)?;
                         insert(&mut entries, Entry { key: key.into_owned(), position: at, value })?;
                     }
                     Event::Alias(_) => {
@@ -254,5 +268,22 @@ mod tests {
             x.md:3:1: while parsing a flow sequence, expected ',' or ']'
         "#]]
         .assert_eq(&errors);
+    }
+
+    #[test]
+    fn bombs_are_refused_early() {
+        let many = |line: &str, count: usize| format!("---\n{}---\n", line.repeat(count));
+        let numbered: String = (0..5000).map(|number| format!("k{number}: 1\n")).collect();
+        let laughs = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n";
+        for (text, expected) in [
+            (many("a: 1\n", 100_000), "within 65536 bytes"),
+            (format!("---\n{numbered}---\n"), "too many fields"),
+            (format!("---\na: [{}]\n---\n", "1,".repeat(20_000)), "too many fields"),
+            (format!("---\na: {}{}\n---\n", "[".repeat(10_000), "]".repeat(10_000)), ""),
+            (format!("---\n{laughs}---\n"), "aliases are not supported"),
+        ] {
+            let error = Document::parse("x.md", &text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

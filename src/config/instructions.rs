@@ -60,6 +60,21 @@ pub fn discover(
     checked.take(MAX_FILES).collect()
 }
 
+/// The instructions that hold for a file of the worktree and are not among those of `directory` (all real paths): those of
+/// the directories around it, nearest first, each with the hash of its content. Links are not followed.
+#[must_use]
+pub fn nested(worktree: &AbsPath, directory: &AbsPath, file: &AbsPath) -> Vec<(Instruction, blake3::Hash)> {
+    let is_file = |path: &AbsPath| std::fs::symlink_metadata(path.as_path()).is_ok_and(|found| found.is_file());
+    let around = file.ancestors().skip(1).take_while(|around| around.is_within(worktree) && !directory.is_within(around));
+    let named = around.filter_map(|around| NAMES.into_iter().map(|name| around.join(name)).find(is_file));
+    let read = |path: AbsPath| {
+        let (bytes, _) = files::read_regular(path.as_path(), MAX_READ_BYTES).ok()?;
+        let real = path.clone();
+        Some((read(path, &real)?, blake3::hash(&bytes)))
+    };
+    named.filter(|path| path != file && !is_of_git(path)).filter_map(read).take(MAX_FILES).collect()
+}
+
 /// A file with instructions.
 struct Found {
     path: AbsPath,

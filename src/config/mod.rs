@@ -134,6 +134,9 @@ pub enum Error {
     /// A file cannot be read, or is not text.
     #[error("cannot read the settings file {file}: {source}")]
     Unreadable { file: String, source: io::Error },
+    /// A definition is wrong in itself.
+    #[error("{file}: {message}")]
+    Definition { file: String, message: String },
     /// A variable for a settings file is not an absolute path.
     #[error("{name} must be an absolute path, not {value:?}")]
     Variable { name: &'static str, value: String },
@@ -145,7 +148,7 @@ impl Error {
     pub fn file(&self) -> Option<&str> {
         match self {
             Self::Syntax { place, .. } | Self::Invalid { place, .. } | Self::Reference { place, .. } => Some(&place.file),
-            Self::Unreadable { file, .. } => Some(file),
+            Self::Unreadable { file, .. } | Self::Definition { file, .. } => Some(file),
             Self::Variable { .. } => None,
         }
     }
@@ -155,7 +158,7 @@ impl Error {
     pub fn position(&self) -> Option<(u32, u32)> {
         match self {
             Self::Syntax { place, .. } | Self::Invalid { place, .. } | Self::Reference { place, .. } => Some((place.line, place.column)),
-            Self::Unreadable { .. } | Self::Variable { .. } => None,
+            Self::Unreadable { .. } | Self::Definition { .. } | Self::Variable { .. } => None,
         }
     }
 }

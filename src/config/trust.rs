@@ -16,6 +16,9 @@ pub const SETTINGS_NAMES: [&str; 2] = ["polytree.json", "polytree.jsonc"];
 /// The directory with a project's agents, commands and plugins, in any directory of the worktree.
 pub const PROJECT_FOLDER: &str = ".polytree";
 
+/// The size limit of a file that needs trust. A larger one is never used.
+const MAX_COUNTED_BYTES: u64 = 16 * 1024 * 1024;
+
 /// A file that needs trust, with a state of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedFile {
@@ -57,7 +60,7 @@ pub fn files_that_count(worktree: &AbsPath, directory: &AbsPath) -> Vec<TrustedF
         found.extend(SETTINGS_NAMES.map(|name| directory.join(name)));
         let folder = directory.join(PROJECT_FOLDER);
         for kind in ["agent", "command"] {
-            found.extend(folders::markdown(&folder.join(kind), Some(worktree)).into_iter().map(|(_, path)| path));
+            found.extend(folders::definitions(&folder, kind, Some(worktree)).into_iter().map(|(_, path)| path));
         }
         found.extend(folders::files(&folder.join("plugin"), Some(worktree)));
     }
@@ -69,7 +72,13 @@ fn digest_of(worktree: &AbsPath, path: &AbsPath) -> Option<TrustedFile> {
         return None;
     }
     let (file, _) = files::open_regular(path.as_path()).ok()?;
-    identify(worktree, path, file).inspect_err(|error| tracing::warn!(%path, %error, "cannot read a project file")).ok()
+    if file.metadata().ok()?.len() > MAX_COUNTED_BYTES {
+        tracing::warn!(%path, "a project file has more than {MAX_COUNTED_BYTES} bytes and is not used");
+        return None;
+    }
+    identify(worktree, path, file.take(MAX_COUNTED_BYTES))
+        .inspect_err(|error| tracing::warn!(%path, %error, "cannot read a project file"))
+        .ok()
 }
 
 /// A digest of these files in these states.

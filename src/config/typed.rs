@@ -176,6 +176,27 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         result.map_err(|error| error.at(node))
     }
 
+    /// Also the other words that YAML and people use.
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let value = match &self.node.value {
+            NodeValue::Text(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" => Some(true),
+                "false" | "no" | "off" => Some(false),
+                _ => None,
+            },
+            NodeValue::Number(number) => match number.as_u64() {
+                Some(1) => Some(true),
+                Some(0) => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        match value {
+            Some(value) => visitor.visit_bool(value),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.node.value == NodeValue::Null { visitor.visit_none() } else { visitor.visit_some(self) }
     }
@@ -201,7 +222,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
         tuple tuple_struct map identifier ignored_any
     }
 }
@@ -272,7 +293,7 @@ mod tests {
             r#"{"instructions": ["a", 1]}"#,
             r#"{"agent": {"a": {"mode": "both"}}}"#,
             r#"{"agent": {"a": {"mode": []}}}"#,
-            r#"{"agent": {"a": {"tools": {"bash": "no"}}}}"#,
+            r#"{"agent": {"a": {"tools": {"bash": "sometimes"}}}}"#,
             r#"{"permission": {"bsh": "deny"}}"#,
             r#"{"permission": {"bash": {"*": "never"}}}"#,
             r#"{"permission": [1]}"#,
@@ -281,7 +302,7 @@ mod tests {
         ];
         expect_test::expect![[r#"
             1:2: unknown key "modle"; did you mean `model`?
-            1:2: unknown key "mcp"; expected `$schema`, `model`, `small_model`, `default_agent`, `agent`, `provider`, `disabled_providers`, `enabled_providers`, `models_url`, `local_servers`, `instructions`, `permission`, `mode`, `sandbox`, `tools`, `username`, `snapshot`, `storage`, `server`, `tool_output`, `compaction`, `task`, `buffer`, `diagnostics`, `record` or `replay`
+            1:2: unknown key "mcp"; expected `$schema`, `model`, `small_model`, `default_agent`, `agent`, `command`, `provider`, `disabled_providers`, `enabled_providers`, `models_url`, `local_servers`, `instructions`, `permission`, `mode`, `sandbox`, `tools`, `username`, `snapshot`, `storage`, `server`, `tool_output`, `compaction`, `task`, `spend`, `buffer`, `diagnostics`, `record` or `replay`
             2:12: `model`: found 5, expected a string
             1:44: `provider.x.options.timeout`: found a string, expected a whole number, not negative
             1:44: `provider.x.options.timeout`: found -1, expected a whole number, not negative
@@ -297,6 +318,14 @@ mod tests {
             1:28: `storage.durability`: found "disk", expected `process` or `power`
             1:1: found a list, expected an object
         "#]].assert_eq(&texts.map(problem).concat());
+    }
+
+    #[test]
+    fn booleans_have_other_words() {
+        let text = r#"{"tools": {"a": "yes", "b": "Off", "c": 1, "d": 0, "e": true, "f": "no", "g": "ON"}}"#;
+        let config: Config = read(&tree::parse_json(text).unwrap(), Secrets::Plain).unwrap();
+        assert_eq!(config.tools.into_values().collect::<Vec<_>>(), [true, false, true, false, true, false, true]);
+        assert!(problem(r#"{"tools": {"a": 2}}"#).contains("found 2, expected true or false"));
     }
 
     #[test]

@@ -191,6 +191,14 @@ impl Projects {
         self.change(instance, ProjectChange::Name(name)).await
     }
 
+    /// Notes that AGENTS.md was written or improved.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn initialized(&self, instance: &Instance) -> Result<(), Error> {
+        self.change(instance, ProjectChange::Initialized).await
+    }
+
     /// Trusts the present state of the project's files, or removes all trust. With a digest only files in that state.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Error, Instance, guard, models::DirectoryModels};
 use crate::{
-    agent::{self, Agents},
+    agent::{self, Agents, Place},
     config::{Loader, Places, Settings, instructions, trust::TrustedFile},
     find::Finder,
     overlay::{Overlay, Policy},
@@ -77,7 +77,10 @@ impl Loading {
         let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
         let (worktree, directory) = (instance.worktree(), instance.directory());
         let settings = self.settings(instance, environment)?;
-        let Agents { list: agents, user_rules: agent_rules } = agent::load(&self.places, worktree, directory, &settings, &is_trusted)?;
+        let place = Place { places: &self.places, worktree, directory, settings: &settings, trust: &is_trusted };
+        let agents = agent::load(place);
+        let commands = agent::commands::load(place, &agents);
+        let Agents { list: agents, user_rules: agent_rules, broken: broken_agents } = agents;
         let config = &settings.config;
         let models =
             DirectoryModels::new(&self.models, &settings, environment, false).with_recordings(&self.recordings, &settings, directory);
@@ -92,6 +95,8 @@ impl Loading {
         Ok(Arc::new(Workspace {
             checkout: instance.checkout.clone(),
             agents,
+            broken_agents,
+            commands,
             default_agent: config.default_agent.clone(),
             agent_rules,
             user_rules: settings.user_rules.clone(),
@@ -117,6 +122,7 @@ impl Loading {
             keeps_changes: config.snapshot.unwrap_or(true),
             compaction: config.compaction,
             task: config.task,
+            spend: config.spend,
             output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
         }))
     }

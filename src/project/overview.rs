@@ -8,13 +8,14 @@ use std::{
 
 use polytree_protocol::{
     diagnose::{DiagnosisProject, DiagnosisProjects},
-    diagnose_machine::{DiagnosisProvider, DiagnosisSettings},
+    diagnose_machine::{DiagnosisDefinition, DiagnosisProvider, DiagnosisSettings},
     id::ProjectId,
     provider::Provider,
 };
 
 use super::{Error, Instance, Projects, cache::trusted_files, models::DirectoryModels, recognise};
 use crate::{
+    agent::{self, Agents, Commands, Place},
     config::{
         self, Loader, Places, Settings,
         trust::{self, TrustedFile},
@@ -33,10 +34,25 @@ const MAX_LISTED: usize = 100;
 /// The settings and models by the user's own settings, without a daemon.
 #[must_use]
 pub fn user_settings(places: &Places, environment: &Environment) -> DiagnosisSettings {
-    diagnosis(Loader::new().load_user(places, environment), &Arc::new(Pool::new(&places.data)), environment)
+    let settings = Loader::new().load_user(places, environment);
+    let here = &places.config;
+    diagnosis(settings, &Arc::new(Pool::new(&places.data)), environment, &|settings| {
+        defined(Place { places, worktree: here, directory: here, settings, trust: &|_| false })
+    })
 }
 
-fn diagnosis(settings: Result<Arc<Settings>, config::Error>, pool: &Arc<Pool>, environment: &Environment) -> DiagnosisSettings {
+fn defined(place: Place<'_>) -> (Agents, Commands) {
+    let agents = agent::load(place);
+    let commands = agent::commands::load(place, &agents);
+    (agents, commands)
+}
+
+fn diagnosis(
+    settings: Result<Arc<Settings>, config::Error>,
+    pool: &Arc<Pool>,
+    environment: &Environment,
+    defined: &dyn Fn(&Settings) -> (Agents, Commands),
+) -> DiagnosisSettings {
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
@@ -53,7 +69,12 @@ fn diagnosis(settings: Result<Arc<Settings>, config::Error>, pool: &Arc<Pool>, e
         env: provider.env,
         models: provider.models.len() as u64,
     };
+    let (agents, commands) = defined(&settings);
+    let definition = |name: String, files: Vec<String>| (!files.is_empty()).then_some(DiagnosisDefinition { name, files });
     DiagnosisSettings {
+        agents: agents.list.into_iter().filter_map(|agent| definition(agent.name, agent.sources)).collect(),
+        commands: commands.list.into_iter().filter_map(|command| definition(command.name, command.sources)).collect(),
+        broken: agents.broken.iter().chain(&commands.broken).map(|broken| broken.error.to_string()).collect(),
         files: settings.files.iter().map(ToString::to_string).collect(),
         unset: settings.unset.iter().map(ToString::to_string).collect(),
         model_error: models.problem(&model),
@@ -122,7 +143,14 @@ impl Projects {
                 }
                 None => loading.loader.load_user(&loading.places, &environment),
             };
-            diagnosis(settings, &loading.models, &environment)
+            let nobody = HashSet::new();
+            let (worktree, directory, trusted) =
+                place.as_ref().map_or((&loading.places.config, &loading.places.config, &nobody), |(worktree, directory, trusted)| {
+                    (worktree, directory, trusted)
+                });
+            diagnosis(settings, &loading.models, &environment, &|settings| {
+                defined(Place { places: &loading.places, worktree, directory, settings, trust: &|file| trusted.contains(file) })
+            })
         };
         let found = disk::run(directory.unwrap_or(&self.loading.places.data), load).await;
         DiagnosisSettings { directory: directory.filter(|_| found.error.is_none()).map(ToString::to_string), ..found }

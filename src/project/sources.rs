@@ -10,10 +10,10 @@ use polytree_protocol::{
 
 use super::{Instance, Projects, loading::Loading, models::DirectoryModels};
 use crate::{
-    agent,
+    agent::{self, Agents, Commands, Place},
     config::{
         self, Settings, folders,
-        trust::{self, PROJECT_FOLDER, SETTINGS_NAMES, TrustedFile},
+        trust::{self, PROJECT_FOLDER, SETTINGS_NAMES, Trust, TrustedFile},
     },
     stdx::{disk, paths::AbsPath},
     tool::context::Environment,
@@ -44,7 +44,7 @@ impl Projects {
             let settings = loading.settings(&instance, &environment);
             let providers =
                 settings.as_ref().ok().map(|settings| DirectoryModels::new(&loading.models, settings, &environment, false).list());
-            let agents = settings.as_ref().ok().and_then(|settings| agents(&loading, &instance, settings).ok());
+            let agents = settings.as_ref().ok().map(|settings| agents(&loading, &instance, settings).list);
             Effects { settings: settings.map_err(|error| error.to_string()), providers, agents }
         })
         .await
@@ -54,18 +54,31 @@ impl Projects {
     #[must_use]
     pub fn settings_folders(&self, instance: &Instance) -> Vec<AbsPath> {
         let places = &self.loading.places;
-        let mut found = vec![places.config.clone(), places.config.join("agent")];
+        let kinds = ["agent", "agents", "command", "commands"];
+        let mut found = vec![places.config.clone()];
+        found.extend(kinds.map(|name| places.config.join(name)));
         for directory in folders::from_root(instance.worktree(), instance.directory()) {
             let folder = directory.join(PROJECT_FOLDER);
-            found.extend([directory, folder.join("agent"), folder.join("command"), folder.join("plugin"), folder]);
+            found.push(directory);
+            found.extend(kinds.map(|name| folder.join(name)));
+            found.extend([folder.join("plugin"), folder]);
         }
         found
     }
 }
 
-fn agents(loading: &Loading, instance: &Instance, settings: &Settings) -> Result<Vec<Agent>, config::Error> {
-    let is_trusted = |file: &TrustedFile| instance.trusted.contains(file);
-    Ok(agent::load(&loading.places, instance.worktree(), instance.directory(), settings, &is_trusted)?.list)
+fn agents(loading: &Loading, instance: &Instance, settings: &Settings) -> Agents {
+    let trust = |file: &TrustedFile| instance.trusted.contains(file);
+    agent::load(place(loading, instance, settings, &trust))
+}
+
+fn commands(loading: &Loading, instance: &Instance, settings: &Settings, agents: &Agents) -> Commands {
+    let trust = |file: &TrustedFile| instance.trusted.contains(file);
+    agent::commands::load(place(loading, instance, settings, &trust), agents)
+}
+
+fn place<'a>(loading: &'a Loading, instance: &'a Instance, settings: &'a Settings, trust: &'a Trust<'a>) -> Place<'a> {
+    Place { places: &loading.places, worktree: instance.worktree(), directory: instance.directory(), settings, trust }
 }
 
 fn sources(loading: &Loading, instance: &Instance, environment: &Environment) -> ConfigSources {
@@ -74,7 +87,9 @@ fn sources(loading: &Loading, instance: &Instance, environment: &Environment) ->
     let (places, mut files) = (&loading.places, Vec::new());
     let own = |path: AbsPath| ConfigSource { exists: path.as_path().is_file(), path: path.to_string(), trusted: true, error: None };
     files.extend(SETTINGS_NAMES.map(|name| own(places.config.join(name))));
-    files.extend(folders::markdown(&places.config.join("agent"), None).into_iter().map(|(_, path)| own(path)));
+    for kind in ["agent", "command"] {
+        files.extend(folders::definitions(&places.config, kind, None).into_iter().map(|(_, path)| own(path)));
+    }
     for directory in folders::from_root(worktree, directory).into_iter().filter(|directory| *directory != places.config) {
         for path in SETTINGS_NAMES.map(|name| directory.join(name)) {
             if !counted.iter().any(|file| worktree.join(&file.path) == path) {
@@ -94,15 +109,19 @@ fn sources(loading: &Loading, instance: &Instance, environment: &Environment) ->
         files.push(own(path));
     }
     let loaded = loading.settings(instance, environment);
-    let mistake = match loaded {
-        Ok(settings) => agents(loading, instance, &settings).err(),
-        Err(super::Error::Config(error)) => Some(error),
-        Err(_) => None,
+    let mistakes: Vec<Arc<config::Error>> = match loaded {
+        Ok(settings) => {
+            let agents = agents(loading, instance, &settings);
+            let commands = commands(loading, instance, &settings, &agents);
+            agents.broken.into_iter().chain(commands.broken).map(|broken| broken.error).collect()
+        }
+        Err(super::Error::Config(error)) => vec![Arc::new(error)],
+        Err(_) => Vec::new(),
     };
-    if let Some(error) = mistake
-        && let Some(file) = files.iter_mut().find(|file| error.file() == Some(&file.path))
-    {
-        file.error = Some(error.to_string());
+    for error in mistakes {
+        if let Some(file) = files.iter_mut().find(|file| error.file() == Some(&file.path)) {
+            file.error = Some(error.to_string());
+        }
     }
     let omitted = files.len().saturating_sub(MAX_LISTED) as u64;
     files.truncate(MAX_LISTED);

@@ -1,11 +1,17 @@
 //! How a call on a session fails. A failing model is not among these: that is written on the message.
 
+use std::sync::Arc;
+
 use polytree_protocol::{
     id::{HunkId, MessageId, PartId, SessionId},
     revert::RevertedFile,
 };
 
-use crate::{config, permission, stdx::paths::AbsPath, store};
+use crate::{
+    config, permission,
+    stdx::{nearest, paths::AbsPath},
+    store,
+};
 
 /// The most prompts that wait in one session: every event of the queue lists all of them.
 pub const MAX_QUEUED: usize = 1000;
@@ -21,8 +27,16 @@ pub enum Error {
     /// The id is in use for something else.
     #[error("{0}")]
     Conflict(String),
-    #[error("there is no agent {name:?}; known are {}", known.join(", "))]
+    #[error("there is no agent {name:?}; {}", meant(name, known))]
     UnknownAgent { name: String, known: Vec<String> },
+    /// The file that defines the agent is wrong.
+    #[error("the agent {name:?} cannot be used: {error}")]
+    BrokenAgent { name: String, error: Arc<config::Error> },
+    #[error("there is no command {name:?}; {}", meant(name, known))]
+    UnknownCommand { name: String, known: Vec<String> },
+    /// The file that defines the command is wrong.
+    #[error("the command {name:?} cannot be used: {error}")]
+    BrokenCommand { name: String, error: Arc<config::Error> },
     /// No such provider or model.
     #[error("{message}")]
     UnknownModel { message: String, hint: Option<String> },
@@ -72,4 +86,12 @@ pub enum Error {
 
 fn files(count: usize) -> String {
     if count == 1 { "one file".to_owned() } else { format!("{count} files") }
+}
+
+/// The name that was probably meant, else all of them.
+fn meant(name: &str, known: &[String]) -> String {
+    match nearest::one(name, known.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean {nearest:?}?"),
+        None => format!("known are {}", known.join(", ")),
+    }
 }

@@ -9,19 +9,35 @@ use polytree_protocol::{
     agent::AgentMode,
     id::{MessageId, PartId, SessionId},
     part::{AgentPart, FilePart, Part, SubtaskPart, TextPart},
-    session::{FileInput, PartInput, SubtaskInput},
+    permission::Action,
+    session::{CommandInput, ContextInput, FileInput, PartInput, SubtaskInput},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Workspace, ids::part_id, shared::Shared, turn::NOT_SENT};
+use super::{
+    Error, Workspace,
+    ids::part_id,
+    prompt::{
+        called::{Called, CalledShell},
+        context,
+    },
+    shared::Shared,
+    turn::NOT_SENT,
+};
 use crate::{
+    agent::template::{self, Filled},
     file::{
         image::{self, ImageError},
         open,
     },
     overlay::diagnostics,
-    stdx::{paths::AbsPath, tasks::Tasks},
+    permission::rules::{Origin, Rules},
+    stdx::{
+        paths::{self, AbsPath},
+        tasks::Tasks,
+        uri::file_uri,
+    },
     tool::{
         context::{Ask, Host, ToolContext},
         definition::{Tool as _, ToolError},
@@ -34,6 +50,8 @@ const MAX_ATTACHMENT_BYTES: u64 = 20 * 1024 * 1024;
 const MAX_PROMPT_BYTES: u64 = 28 * 1024 * 1024;
 /// More attachments than this were selected by accident.
 const MAX_ATTACHMENTS: u64 = 1000;
+/// More shell lines than this in one command are refused.
+const MAX_SHELL_LINES: usize = 20;
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Expander<'a> {
@@ -70,6 +88,8 @@ pub(super) async fn expand(
             }
             PartInput::File(input) => expander.file(input).await?,
             PartInput::Subtask(input) => expander.subtask(input)?,
+            PartInput::Context(input) => expander.editor(input)?,
+            PartInput::Command(input) => expander.command(input).await?,
         }
     }
     // Without anything new many services refuse the request.
@@ -170,6 +190,67 @@ impl Expander<'_> {
             source: input.source,
         }));
         Ok(())
+    }
+
+    /// What the editor shows, as a text without secrets.
+    fn editor(&mut self, input: ContextInput) -> Result<(), Error> {
+        let text = self.context.guard.secrets.redact(&context::shown(&input)?).into_owned();
+        self.text(input.id, text, true)?;
+        if let Some(Part::Text(text)) = self.parts.last_mut() {
+            text.metadata = Some(json!({ "context": { "kind": input.kind, "path": input.path, "range": input.range } }));
+        }
+        Ok(())
+    }
+
+    /// The prompt of a command, and the files that it refers to. Its shell lines run when its turn begins.
+    async fn command(&mut self, input: CommandInput) -> Result<(), Error> {
+        let CommandInput { id, name, arguments } = input;
+        let template = &self.workspace.command(&name)?.template;
+        let room = usize::try_from(MAX_PROMPT_BYTES.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        let too_long = |_| Error::TooLarge { what: format!("the prompt of the command {name} is too long"), limit: MAX_PROMPT_BYTES };
+        let Filled { text, shell, files } = template::fill(template, &arguments, room).map_err(too_long)?;
+        if shell.len() > MAX_SHELL_LINES {
+            return Err(Error::TooLarge { what: format!("the command {name} has too many shell lines"), limit: MAX_SHELL_LINES as u64 });
+        }
+        let shell = shell.into_iter().map(|shell| CalledShell { start: shell.place.start, end: shell.place.end, line: shell.line });
+        let called = Called { shell: shell.collect(), name, arguments };
+        self.text(id, text, false)?;
+        if let Some(Part::Text(text)) = self.parts.last_mut() {
+            text.metadata = Some(called.metadata());
+        }
+        for path in files {
+            self.referred(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// A file to which a command refers: attached where it can be read without a question. A path that does not exist was
+    /// not meant as one.
+    async fn referred(&mut self, given: &str) -> Result<(), Error> {
+        let path = AbsPath::expand(given).unwrap_or_else(|| self.context.directory.join(given));
+        let looked_at = path.clone();
+        let is_directory =
+            in_time(&path, Tasks::spawn_blocking(move || std::fs::metadata(looked_at.as_path()).ok().map(|found| found.is_dir())));
+        let Ok(Some(is_directory)) = is_directory.await?.map_err(|_| Error::Closing) else { return Ok(()) };
+        let rules = Rules::new(paths::home().map(|home| home.to_string()).as_deref())
+            .with(Origin::BuiltIn, &self.workspace.default_rules)
+            .with(Origin::User, &self.workspace.user_rules)
+            .with(Origin::Project, &self.workspace.project_rules);
+        let context = ToolContext { host: Arc::new(Referring(rules)), ..self.context.clone() };
+        let Some(read) = self.workspace.tools.iter().find(|tool| tool.name() == Read::NAME) else { return Ok(()) };
+        let arguments = json!({ "filePath": path.to_string() });
+        match in_time(&path, read.call(&context, arguments.clone())).await? {
+            Ok(output) => {
+                self.text(None, format!("Called the read tool with {arguments}"), true)?;
+                self.text(None, output.output, true)?;
+                let mime = if is_directory { "application/x-directory" } else { "text/plain" };
+                let url = file_uri(&path);
+                let source = Some(json!({ "type": "command" }));
+                let input = FileInput { mime: mime.to_owned(), filename: Some(given.to_owned()), source, ..FileInput::default() };
+                self.push_file(input, url)
+            }
+            Err(error) => self.text(None, format!("{given} is not attached: {error}"), true),
+        }
     }
 
     async fn file(&mut self, input: FileInput) -> Result<(), Error> {
@@ -341,6 +422,23 @@ struct Attaching;
 impl Host for Attaching {
     async fn ask(&self, _: &ToolContext, _: Ask) -> Result<(), ToolError> {
         Ok(())
+    }
+}
+
+/// Reading a file to which a command refers: what a rule would ask for is not read.
+struct Referring(Rules);
+
+#[async_trait]
+impl Host for Referring {
+    async fn ask(&self, _: &ToolContext, ask: Ask) -> Result<(), ToolError> {
+        if self.0.evaluate_all(&ask.kind, ask.patterns.iter().map(String::as_str), ask.force) == Action::Allow {
+            return Ok(());
+        }
+        Err(ToolError::failed("reading it needs the user's permission; read it with the read tool if you need it"))
+    }
+
+    fn rules(&self) -> Rules {
+        self.0.clone()
     }
 }
 

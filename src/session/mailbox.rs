@@ -77,8 +77,8 @@ pub(super) enum Command {
     Steering {
         reply: oneshot::Sender<Vec<MessageId>>,
     },
-    /// Store a prompt that asks for a summary and start its turn, unless the session has something to do.
-    Compact {
+    /// Store a prompt and start its turn, unless the session has something to do: then it is refused.
+    WhenIdle {
         prompt: Box<Prepared>,
         reply: oneshot::Sender<Accepted>,
     },

@@ -11,7 +11,7 @@ mod ids;
 mod input;
 mod mailbox;
 mod progress;
-mod queue;
+mod prompt;
 mod recover;
 mod revert;
 mod review;

@@ -2,6 +2,8 @@
 
 mod child;
 mod choice;
+mod command;
+mod queue;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -39,6 +41,8 @@ pub struct Prompt {
     pub digest: String,
     /// It enters the running turn at its next step, if there is one.
     pub steers: bool,
+    /// It is refused unless the session is idle.
+    pub when_idle: bool,
 }
 
 pub struct Submitted {
@@ -65,7 +69,7 @@ impl Sessions {
     pub async fn submit(&self, session: Session, prompt: Prompt) -> Result<Submitted, Error> {
         // The caller has asked by `enter` whether a turn may start.
         let _busy = self.shared.activity.begin();
-        let Prompt { params, environment, digest, steers } = prompt;
+        let Prompt { params, environment, digest, steers, when_idle } = prompt;
         // What it asks of child sessions is done before a turn's first step.
         let steers = steers && !params.parts.iter().any(|part| matches!(part, PartInput::Subtask(_)));
         if let Some(id) = &params.message_id
@@ -80,8 +84,14 @@ impl Sessions {
             return Err(Error::DirectoryGone(session.directory));
         };
         let workspace = self.shared.workspaces.open(&directory, &environment).await?;
-        let (asked, asked_variant) = (params.model.as_ref(), params.variant.as_deref());
-        let chosen = choice::choose(&workspace, Some(&session), params.agent.as_deref(), asked)?;
+        let command = command::among(&workspace, &params.parts)?;
+        if command.is_some() && steers {
+            return Err(Error::Input("a command cannot enter a running turn; send it as a prompt".to_owned()));
+        }
+        let asked_agent = command.and_then(|command| command.agent.as_deref()).or(params.agent.as_deref());
+        let asked = command.and_then(|command| command.model.as_ref()).or(params.model.as_ref());
+        let asked_variant = params.variant.as_deref();
+        let chosen = choice::choose(&workspace, Some(&session), asked_agent, asked)?;
         let (agent, model) = (chosen.agent, chosen.model.clone());
         let resolved = chosen.resolve(&workspace).await?;
         let variant = chosen.variant(asked_variant, &resolved)?;
@@ -112,8 +122,9 @@ impl Sessions {
         }
         let (reply, answer) = oneshot::channel();
         let prompt = NewPrompt { message, chosen, parts, digest, queued: false, status: None };
-        let prompt = Prepared { prompt, steers, environment, workspace };
-        task::send(&self.shared, &session.id, Command::Prompt { prompt: Box::new(prompt), reply })?;
+        let prompt = Box::new(Prepared { prompt, steers, environment, workspace });
+        let command = if when_idle { Command::WhenIdle { prompt, reply } } else { Command::Prompt { prompt, reply } };
+        task::send(&self.shared, &session.id, command)?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id: session.id, message_id, queued, end })
     }
@@ -137,36 +148,32 @@ impl Sessions {
         if !turn::has_answers(&in_order(messages)) {
             return Err(Error::State("there is nothing to summarise: the session has no answer since the last summary".to_owned()));
         }
-        let message = UserMessage {
-            id: ids::message_id(),
-            session_id: session.id.clone(),
-            time: Created { created: now_ms() },
-            state: PromptState::Queued,
-            answered_with: None,
-            agent: agent.name.clone(),
-            model,
-            system: None,
-            tools: None,
-            variant: None,
-            options: None,
-            format: None,
-            mode: None,
-        };
-        let (session_id, message_id) = (session.id, message.id.clone());
+        let message = command::plain_prompt(&session.id, agent.name.clone(), model);
         let part = CompactionPart {
             id: ids::part_id(),
-            session_id: session_id.clone(),
-            message_id: message_id.clone(),
+            session_id: session.id,
+            message_id: message.id.clone(),
             auto: false,
             overflow: false,
             tail_start_id: None,
             state: CompactionState::default(),
         };
-        let parts = vec![Part::Compaction(part)];
+        self.begin_when_idle(message, vec![Part::Compaction(part)], environment, workspace).await
+    }
+
+    /// Stores a prompt and starts its turn, unless the session has something to do.
+    async fn begin_when_idle(
+        &self,
+        message: UserMessage,
+        parts: Vec<Part>,
+        environment: Environment,
+        workspace: Arc<Workspace>,
+    ) -> Result<Submitted, Error> {
+        let (session_id, message_id) = (message.session_id.clone(), message.id.clone());
         let prompt = NewPrompt { message, chosen: false, parts, digest: String::new(), queued: false, status: None };
         let prompt = Box::new(Prepared { prompt, steers: false, environment, workspace });
         let (reply, answer) = oneshot::channel();
-        task::send(&self.shared, &session_id, Command::Compact { prompt, reply })?;
+        task::send(&self.shared, &session_id, Command::WhenIdle { prompt, reply })?;
         let (queued, end) = answer.await.map_err(|_| Error::Closing)??;
         Ok(Submitted { session_id, message_id, queued, end })
     }

@@ -141,8 +141,8 @@ impl SessionTask {
             Command::Steering { reply } => {
                 let _ = reply.send(self.current.as_ref().map(|current| current.steering.offered()).unwrap_or_default());
             }
-            Command::Compact { prompt, reply } => {
-                let result = self.compact(*prompt).await;
+            Command::WhenIdle { prompt, reply } => {
+                let result = self.when_idle(*prompt).await;
                 let _ = reply.send(result);
             }
             Command::Undo { undo, reply } => {
@@ -286,7 +286,7 @@ impl SessionTask {
         Ok(changed)
     }
 
-    async fn compact(&mut self, prompt: Prepared) -> Accepted {
+    async fn when_idle(&mut self, prompt: Prepared) -> Accepted {
         self.make_ready(&prompt.environment).await?;
         if self.current.is_some() || !self.queue.is_empty() {
             return Err(Error::Busy);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::{FutureExt as _, future::BoxFuture};
 use polytree_protocol::{
     agent::Agent,
-    config::{CompactionConfig, TaskConfig},
+    config::{CompactionConfig, SpendConfig, TaskConfig},
     id::{MessageId, SessionId},
     permission::Rule,
     provider::{Model, ModelRef},
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use crate::{
+    agent::{Broken, Commands},
     find::Recent,
     git::Checkout,
     overlay::{Overlay, Policy},
@@ -68,6 +69,9 @@ pub struct Workspace {
     pub checkout: Checkout,
     /// Their rules are the fourth layer.
     pub agents: Vec<Agent>,
+    /// The files of agents that cannot be used.
+    pub broken_agents: Vec<Broken>,
+    pub commands: Commands,
     /// The agent for prompts that name none.
     pub default_agent: Option<String>,
     /// The rules that the user, not the project, wrote for each agent: a deny among them is final.
@@ -105,6 +109,8 @@ pub struct Workspace {
     pub compaction: CompactionConfig,
     /// Limits of child sessions.
     pub task: TaskConfig,
+    /// What models may cost.
+    pub spend: SpendConfig,
     /// How much of a tool's output the model gets.
     pub output_limits: OutputLimits,
     /// What tools change in files is kept, so that it can be undone.
@@ -115,10 +121,15 @@ impl Workspace {
     /// The agent of that name, or the default one.
     pub(super) fn agent(&self, name: Option<&str>) -> Result<&Agent, Error> {
         let name = name.or(self.default_agent.as_deref()).unwrap_or("build");
-        self.agents.iter().find(|agent| agent.name == name).ok_or_else(|| Error::UnknownAgent {
-            name: name.to_owned(),
-            known: self.agents.iter().map(|agent| agent.name.clone()).collect(),
-        })
+        self.agents.iter().find(|agent| agent.name == name).ok_or_else(|| self.no_agent(name))
+    }
+
+    /// Why there is no agent of that name.
+    pub(super) fn no_agent(&self, name: &str) -> Error {
+        if let Some(broken) = self.broken_agents.iter().find(|broken| broken.names.iter().any(|broken| broken == name)) {
+            return Error::BrokenAgent { name: name.to_owned(), error: Arc::clone(&broken.error) };
+        }
+        Error::UnknownAgent { name: name.to_owned(), known: self.agents.iter().map(|agent| agent.name.clone()).collect() }
     }
 
     /// The model of the agent that writes summaries, if there is one.

@@ -119,6 +119,8 @@ pub struct ProjectFacts {
 /// A change of a project.
 #[derive(Debug, Clone)]
 pub enum ProjectChange {
+    /// AGENTS.md was written or improved.
+    Initialized,
     /// Sets the name, reduced to one line without control characters; an empty one removes it.
     Name(String),
     /// Trusts these files with their current contents.
@@ -201,6 +203,7 @@ impl Store {
                     let name = Some(one_line(&name, MAX_NAME_CHARS)).filter(|name| !name.is_empty());
                     transaction.rows.name_project(&id, name.as_deref(), now)?;
                 }
+                ProjectChange::Initialized => transaction.rows.initialize_project(&id, now)?,
                 ProjectChange::Trust(files) => transaction.rows.trust_project(&id, &files)?,
                 ProjectChange::Distrust => transaction.rows.distrust_project(&id)?,
             }

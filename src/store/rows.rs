@@ -341,6 +341,8 @@ pub trait Projects {
     fn delete_project(&mut self, id: &ProjectId) -> Result<()>;
     /// Sets or removes the name.
     fn name_project(&mut self, id: &ProjectId, name: Option<&str>, now: i64) -> Result<()>;
+    /// Notes that AGENTS.md was written or improved.
+    fn initialize_project(&mut self, id: &ProjectId, now: i64) -> Result<()>;
     /// Updates the time of last use; it never decreases.
     fn touch_project(&mut self, id: &ProjectId, now: i64) -> Result<()>;
     /// Trusts a project and these files, in addition to the ones trusted before, which may be in use in another

@@ -149,3 +149,30 @@ async fn an_image_beyond_the_limits_is_never_sent_and_that_is_said() {
     assert_eq!(text(&prompt(&mut client, &session, file).await), "seen");
     assert!(requests(&fixture).pop().unwrap().contains("data:image/png;base64,"));
 }
+
+#[tokio::test]
+async fn what_an_editor_shows_becomes_a_text_for_the_model() {
+    let fixture = Fixture::new().await;
+    let options = json!({ "baseURL": fixture.models.url(), "apiKey": "sk-0123456789abcdefghijklmnop" });
+    let model = json!({ "limit": { "context": 100_000, "output": 4000 } });
+    let models = json!({ "main": model, "small": model });
+    fixture.settings(&json!({ "provider": { "test": { "api": "openai", "options": options, "models": models } } }));
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let range = json!({ "start": { "line": 1, "character": 0 }, "end": { "line": 2, "character": 0 } });
+    let parts = json!([
+        { "type": "text", "text": "explain this" },
+        { "type": "context", "kind": "selection", "path": "a.txt", "range": range, "text": "two" },
+        { "type": "context", "kind": "terminal", "text": format!("START{}the key is sk-0123456789abcdefghijklmnop", "x".repeat(100_000)) },
+    ]);
+    fixture.models.push(Answer::openai_text("explained"));
+    client.call("session.prompt", json!({ "sessionID": session, "parts": parts })).await;
+    let sent = fixture.models.requests().into_iter().rfind(|request| request.body["model"] == "main").unwrap().body["messages"].to_string();
+    assert!(sent.contains("The user has selected line 2 of a.txt in the editor:\\n<selection>\\ntwo\\n</selection>"), "{sent}");
+    assert!(!sent.contains("START") && sent.contains("the key is ") && !sent.contains("sk-0123"), "{sent}");
+    assert!(sent.len() < 60_000, "{}", sent.len());
+    let messages = client.call("session.messages", json!({ "sessionID": session })).await;
+    assert_eq!(messages[0]["parts"][1]["metadata"]["context"]["path"], "a.txt");
+    let wrong = json!([{ "type": "context", "kind": "terminal" }]);
+    assert_eq!(client.refused("session.prompt", json!({ "sessionID": session, "parts": wrong })).await["code"], -32602);
+}

@@ -12,12 +12,14 @@ mod support {
 }
 
 mod abort;
+mod agents;
 mod arguments;
 mod attachments;
 mod buffers;
 mod calls;
 mod changes;
 mod command_line;
+mod commands;
 mod compact;
 mod compact_ends;
 mod compact_state;

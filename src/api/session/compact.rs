@@ -1,12 +1,8 @@
 //! The handler of `session.compact`.
 
-use polytree_protocol::{
-    errors::ErrorKind,
-    message::{Message, MessageErrorName as Name},
-    methods::SessionCompact,
-};
+use polytree_protocol::{message::Message, methods::SessionCompact};
 
-use super::last_message;
+use super::{last_message, turn_error};
 use crate::{
     api::select,
     rpc::{
@@ -23,16 +19,6 @@ impl Handler for SessionCompact {
         let summary = last_message(&context, submitted).await?;
         let error = if let Message::Assistant(answer) = summary.info { answer.error } else { None };
         let Some(failed) = error else { return Ok(true) };
-        let message = format!("the conversation was not summarised: {}", failed.data.message);
-        let error = match failed.name {
-            Name::MessageAbortedError => Error::cancelled(message),
-            Name::ProviderAuthError => Error::new(ErrorKind::Credentials, message),
-            Name::MessageInterruptedError | Name::RateLimitError | Name::OverloadedError | Name::ApiError => Error::unavailable(message),
-            _ => Error::invalid_state(message),
-        };
-        Err(match failed.data.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        })
+        Err(turn_error("the conversation was not summarised", failed))
     }
 }

@@ -211,6 +211,9 @@ pub struct RunArgs {
     /// What to ask; text from a pipe is appended to it
     #[arg(value_name = "PROMPT")]
     pub prompt: Vec<String>,
+    /// Call this command; the words of PROMPT are its arguments
+    #[arg(long, value_name = "NAME", conflicts_with = "again")]
+    pub command: Option<String>,
     /// Continue the last session of this directory
     #[arg(long = "continue", short = 'c', conflicts_with = "session")]
     pub resume: bool,

@@ -186,6 +186,14 @@ fn settings(report: &Diagnosis) -> Vec<Row> {
         return Vec::new();
     }
     let mut rows = list(&settings.files, |file| row(["file", &text(file)]));
+    let agents = settings.agents.iter().map(|agent| ("agent", agent));
+    for (kind, defined) in agents.chain(settings.commands.iter().map(|command| ("command", command))) {
+        // The last file wins; the others still count for what it does not say.
+        let Some((winner, others)) = defined.files.split_last() else { continue };
+        let others = others.iter().rev().map(|file| text(file)).collect::<Vec<_>>().join(", ");
+        let others = if others.is_empty() { others } else { format!("over {others}") };
+        rows.push(row([&format!("{kind} {}", text(&defined.name)), &text(winner), &faint(&others)]));
+    }
     rows.extend(settings.model.iter().map(|model| {
         let state = settings.model_error.as_ref().map_or_else(|| paint(GOOD, "ready"), |error| paint(BAD, &text(error)));
         row(["model", &text(model), &state])

@@ -170,6 +170,9 @@ fn shown(question: &Permission, child: Option<&str>, most: usize) -> String {
     } else if let Some(patch) = patch(question) {
         lines.push(diff(patch, "    ", most).trim_end().to_owned());
     }
+    if let Some(plan) = plan(question) {
+        lines.extend(sanitize::exact(plan).lines().map(|line| format!("    {line}")));
+    }
     if !question.always.is_empty() {
         lines.push(paint(FAINT, &format!("  always would allow: {}", exact_list(&question.always))));
     }
@@ -189,6 +192,17 @@ fn heading(question: &Permission) -> String {
 /// The command of the question. If there is one, the title is the model's description of it.
 fn command(question: &Permission) -> Option<&str> {
     question.metadata.get("command")?.as_str()
+}
+
+/// The plan that the question is about.
+fn plan(question: &Permission) -> Option<&str> {
+    question.metadata.get("plan")?.as_str().filter(|_| is_plan(question))
+}
+
+/// Whether it asks to carry out a plan.
+#[must_use]
+pub fn is_plan(question: &Permission) -> bool {
+    question.kind == "plan"
 }
 
 fn patch(question: &Permission) -> Option<&str> {
@@ -231,6 +245,9 @@ pub fn short(question: &Permission) -> String {
 /// The message for the model if `--yes` does not answer.
 pub const NOT_BY_YES: &str = "it cannot be told what this line would run, and a rule denies some commands; \
     write each command as it is, without variables, substitutions or scripts in its place";
+
+/// The message for the model if nobody is there who could approve its plan.
+pub const ONLY_THE_PLAN: &str = "nobody is there to approve the plan; do not carry it out, and give it as your answer";
 
 /// Whether a rule might deny it, so that only the user may allow it.
 #[must_use]

@@ -1,20 +1,27 @@
 //! The parts of a prompt: the words of the command line, text from a pipe, and attached files with line ranges.
 
-use polytree_protocol::session::{FileInput, PartInput, TextInput};
+use polytree_protocol::session::{CommandInput, FileInput, PartInput, TextInput};
 
 use crate::{
     cli::client::Failure,
     stdx::{paths::AbsPath, uri::file_uri},
 };
 
-/// The parts of a prompt. File paths are relative to `directory`.
+/// The parts of a prompt, or of a call of a command. File paths are relative to `directory`.
 ///
 /// # Errors
 /// If there is no text, or a file does not exist.
-pub fn parts(words: &[String], piped: Option<&str>, files: &[String], directory: &AbsPath) -> Result<Vec<PartInput>, Failure> {
+pub fn parts(
+    command: Option<&str>,
+    words: &[String],
+    piped: Option<&str>,
+    files: &[String],
+    directory: &AbsPath,
+) -> Result<Vec<PartInput>, Failure> {
     let typed = words.join(" ");
     let piped = piped.filter(|text| !text.trim().is_empty());
     let text = match (typed.trim().is_empty(), piped) {
+        (true, None) if command.is_some() => String::new(),
         (true, None) => {
             return Err(Failure::Usage("nothing to ask: give a prompt, or text through a pipe (see `polytree run --help`)".to_owned()));
         }
@@ -22,7 +29,10 @@ pub fn parts(words: &[String], piped: Option<&str>, files: &[String], directory:
         (false, None) => typed,
         (false, Some(piped)) => format!("{typed}\n\n{piped}"),
     };
-    let mut parts = vec![PartInput::Text(TextInput { text, ..TextInput::default() })];
+    let mut parts = vec![match command {
+        Some(name) => PartInput::Command(CommandInput { name: name.to_owned(), arguments: text, ..CommandInput::default() }),
+        None => PartInput::Text(TextInput { text, ..TextInput::default() }),
+    }];
     for file in files {
         parts.push(PartInput::File(attachment(file, directory)?));
     }
@@ -78,7 +88,7 @@ mod tests {
 
     fn text(words: &[&str], piped: Option<&str>) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let parts = parts(&words, piped, &[], &AbsPath::new("/").unwrap()).map_err(|failure| failure.to_string())?;
+        let parts = parts(None, &words, piped, &[], &AbsPath::new("/").unwrap()).map_err(|failure| failure.to_string())?;
         let [PartInput::Text(input)] = parts.as_slice() else { panic!("{parts:?}") };
         Ok(input.text.clone())
     }

@@ -9,13 +9,13 @@ use polytree_protocol::{
         EventSubscribe, PermissionList, ProjectCurrent, ProjectTrust, ProviderList, SessionCreate, SessionDelete, SessionGet, SessionList,
         SessionMessages, SessionSubmit,
     },
-    part::{Part, SubtaskPart},
+    part::{Part, SubtaskPart, TextPart},
     permission::{Permission, PermissionListParams},
     project::{ProjectCurrentParams, ProjectTrustParams},
     provider::{ModelRef, Provider, ProviderListParams},
     session::{
-        AgentInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams, SessionListParams,
-        SessionMessagesParams, SessionScope, SessionSubmitParams, SubtaskInput, TextInput,
+        AgentInput, CommandInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams,
+        SessionListParams, SessionMessagesParams, SessionScope, SessionSubmitParams, SubtaskInput, TextInput,
     },
 };
 
@@ -223,11 +223,25 @@ impl Again {
     }
 }
 
+/// The command that a text has come from.
+#[derive(serde::Deserialize)]
+struct Recalled {
+    name: String,
+    arguments: String,
+}
+
 fn again(part: Part) -> Option<PartInput> {
     match part {
         // The daemon adds its own parts again.
         Part::Text(part) if part.synthetic => None,
+        Part::Text(TextPart { metadata: Some(metadata), .. }) if metadata["command"].is_object() => {
+            serde_json::from_value(metadata["command"].clone())
+                .ok()
+                .map(|Recalled { name, arguments }| PartInput::Command(CommandInput { name, arguments, ..CommandInput::default() }))
+        }
         Part::Text(part) => Some(PartInput::Text(TextInput { text: part.text, ..TextInput::default() })),
+        // Those of a command come with it again.
+        Part::File(part) if part.source.as_ref().is_some_and(|source| source["type"] == "command") => None,
         Part::File(part) => Some(PartInput::File(FileInput {
             mime: part.mime,
             filename: part.filename,

@@ -95,7 +95,7 @@ async fn go(
         Vec::new()
     } else {
         let piped = read_pipe(screen, input).await?;
-        attach::parts(&args.prompt, piped.as_deref(), &args.files, directory)?
+        attach::parts(args.command.as_deref(), &args.prompt, piped.as_deref(), &args.files, directory)?
     };
     let prompt = MessageId::from_ulid(ids::next());
     let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, screen, directory, &prompt, parts, report), input).await?;

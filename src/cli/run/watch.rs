@@ -200,6 +200,10 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         match self.who {
+            Who::Yes | Who::Nobody if ask::is_plan(&question) => {
+                self.say(&paint(FAINT, "the plan is not carried out: only a person at a terminal can approve it"))?;
+                self.answer(question, Answer::Reject(Some(ask::ONLY_THE_PLAN.to_owned())));
+            }
             Who::Yes if ask::may_be_denied(&question) => {
                 let hint = paint(FAINT, "hint: it is not known what this runs, and --yes does not allow what a rule might deny");
                 self.say(&format!("{} {}\n{hint}", paint(BAD, "refused:"), ask::short(&question)))?;

@@ -38,6 +38,7 @@ type Rule = (Severity, &'static str, fn(&Diagnosis) -> Vec<String>, &'static str
 const RULES: &[Rule] = &[
     (Error, "daemon.silent", silent_daemon, "look at its log; `kill PID` ends it, and the next command starts a new one"),
     (Error, "settings.invalid", |report| error(report.settings.error.as_ref(), false, "the settings are invalid"), "correct the file; until then prompts are refused, everything else works"),
+    (Error, "settings.broken", |report| report.settings.broken.clone(), "correct the file; until then what it defines cannot be used, everything else works"),
     (Warning, "settings.variable", |report| report.settings.unset.clone(),
         "set it in the environment that the command or the editor is started in, or remove it from the settings"),
     (Error, "model.unusable",

@@ -110,6 +110,11 @@ fn settings_and_models() {
             DiagnosisSettings { error: Some("/a.json:1:2: odd".into()), file: Some("/a.json".into()), ..DiagnosisSettings::default() };
     }));
     expect![[r#"
+        Error settings.broken: /c/agent/a.md:1:2: odd
+            correct the file; until then what it defines cannot be used, everything else works
+    "#]]
+    .assert_eq(&after(|report| report.settings.broken = vec!["/c/agent/a.md:1:2: odd".into()]));
+    expect![[r#"
         Warning settings.variable: the variable KEY, which model in the settings names, is not set
             set it in the environment that the command or the editor is started in, or remove it from the settings
     "#]]

@@ -116,7 +116,8 @@ pub(super) fn log(requester: &Requester) -> DiagnosisLog {
 
 pub(super) fn settings(found: DiagnosisSettings, requester: &Requester) -> DiagnosisSettings {
     let clean = |text: Option<String>| text.map(|text| requester.clean(&text));
-    DiagnosisSettings { error: clean(found.error), model_error: clean(found.model_error), ..found }
+    let broken = found.broken.iter().map(|text| requester.clean(text)).collect();
+    DiagnosisSettings { error: clean(found.error), model_error: clean(found.model_error), broken, ..found }
 }
 
 #[cfg(test)]

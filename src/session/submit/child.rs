@@ -26,7 +26,7 @@ impl Sessions {
             mode,
             ..SessionPromptParams::default()
         };
-        let prompt = Prompt { params, environment, digest: String::new(), steers: false };
+        let prompt = Prompt { params, environment, digest: String::new(), steers: false, when_idle: false };
         let submitted = self.submit(self.get(child).await?, prompt).await?;
         Ok((submitted.message_id, submitted.end))
     }

@@ -45,7 +45,7 @@ impl Turn {
             Next::Remind { error, .. } => self.complete(step, error.clone(), false).await,
             // It becomes the summary.
             Next::Compact(_) => Ok(()),
-            Next::Step | Next::End(End::Done) => self.complete(step, None, false).await,
+            Next::Step | Next::Switch(_) | Next::End(End::Done) => self.complete(step, None, false).await,
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) fn message_error(error: &ModelError, model: &ModelRef, unset: Option<
             status_code: status,
             is_retryable: Some(retry::is_retryable(error)),
             model_id: (name == Name::ProviderModelNotFoundError).then(|| model_id.clone()),
-            retries: None,
+            ..MessageErrorData::default()
         },
         name,
     }

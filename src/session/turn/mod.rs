@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod calls;
+mod command;
 mod compact;
 mod failure;
 mod guests;
@@ -13,6 +14,8 @@ mod repeats;
 mod request;
 mod retries;
 mod run;
+mod shell;
+mod spend;
 mod state;
 mod steering;
 mod step;

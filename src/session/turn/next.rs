@@ -50,6 +50,8 @@ pub(super) enum Next {
         text: String,
         error: Option<MessageError>,
     },
+    /// Another step, by this agent from now on.
+    Switch(&'static str),
     /// The same step again after the conversation was summarised. The service has refused it as too long, with this error.
     Compact(MessageError),
     End(End),
@@ -100,6 +102,7 @@ mod tests {
             Next::Step => "step".to_owned(),
             Next::Retry(error) => format!("retry after {}", error.data.message),
             Next::Remind { text, error } => format!("remind of {text}, {}", if error.is_some() { "refused" } else { "counted" }),
+            Next::Switch(agent) => format!("step by {agent}"),
             Next::Compact(error) => format!("summarise after {}", error.data.message),
             Next::End(End::Done) => "done".to_owned(),
             Next::End(End::Failed(error)) => format!("failed by {}", error.data.message),
@@ -120,6 +123,7 @@ mod tests {
             Some(Next::Step),
             Some(Next::Remind { text: "form".to_owned(), error: Some(error("form")) }),
             Some(Next::Remind { text: "files".to_owned(), error: None }),
+            Some(Next::Switch("build")),
             Some(Next::Compact(error("too long"))),
             Some(Next::End(End::Done)),
             Some(Next::End(End::Failed(error("guest")))),
@@ -154,10 +158,10 @@ mod tests {
         }
         expect_test::expect![[r"
             failed, retry: retry after model
-            failed: failed by model | step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
-            answered: done | step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
-            called: step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
-            called, final: done | step | remind of form, refused | remind of files, counted | summarise after too long | done | failed by guest
+            failed: failed by model | step | remind of form, refused | remind of files, counted | step by build | summarise after too long | done | failed by guest
+            answered: done | step | remind of form, refused | remind of files, counted | step by build | summarise after too long | done | failed by guest
+            called: step | remind of form, refused | remind of files, counted | step by build | summarise after too long | done | failed by guest
+            called, final: done | step | remind of form, refused | remind of files, counted | step by build | summarise after too long | done | failed by guest
             called, stuck: stuck
             called, final, stuck: stuck
             rejected: done

@@ -1,27 +1,29 @@
 //! A turn: one prompt until the model stops, model calls and their tool calls in turn. Also resumes a turn that an
 //! earlier daemon left waiting for a person.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use polytree_protocol::{
     id::MessageId,
     message::{Message, MessageError, MessageWithParts, UserMessage},
     part::{Part, TextPart},
+    session::Session,
 };
 
 use super::{
     answer::abort_error,
-    compact,
+    command, compact,
     failure::start_error,
     guests,
     next::{End, LoopState, Next, StepEnd, next},
+    shell, spend,
     state::{CallingAgent, Fresh, Open, Outcome, Start, Step, Turn},
     step, subtask, title,
 };
 use crate::{
     session::{Error, ids, in_order, progress::Progress, shared::Shared},
     stdx::{paths::AbsPath, tasks::Tasks},
-    store::Scope,
+    store::{Scope, SessionChange},
 };
 
 pub(in crate::session) async fn run(shared: Arc<Shared>, mut start: Start, tasks: Tasks) -> Outcome {
@@ -68,7 +70,7 @@ async fn prepare(
     let model = workspace.models.resolve(&user.model)?;
     let (scope, shared, progress) = (Scope::of(&session), Arc::clone(shared), Arc::clone(progress));
     let (guests, steering, tasks) = (Vec::new(), Arc::clone(&start.steering), tasks.clone());
-    let session_rules = std::sync::Mutex::new(shared.store.session_rules(session.id.clone()).await?);
+    let session_rules = Mutex::new(shared.store.session_rules(session.id.clone()).await?);
     let ancestors = if session.parent_id.is_some() { shared.store.ancestors(session.id.clone()).await? } else { Vec::new() };
     let calls = std::iter::once(&session).chain(&ancestors).filter_map(|session| session.task.as_ref());
     let callers = calls
@@ -119,52 +121,96 @@ async fn end_before_start(shared: &Shared, start: &Start, error: MessageError, l
 
 impl Turn {
     async fn run(self: Arc<Self>, mut open: Option<Open>, last: &mut Option<MessageId>) -> Result<End, Error> {
-        let (mut state, mut history) = (LoopState::default(), self.history().await?);
-        if compact::is_asked(&history, &self.user.id) {
-            return compact::asked(&self, &history, last).await;
+        let mut turn = self;
+        let (mut state, mut history) = (LoopState::default(), turn.history().await?);
+        if compact::is_asked(&history, &turn.user.id) {
+            return compact::asked(&turn, &history, last).await;
+        }
+        if let Some(line) = shell::line(&history, &turn.user.id) {
+            return shell::run(&turn, line, last).await;
+        }
+        if let Some(end) = command::begin(&turn, &mut history, &mut open, last).await? {
+            return Ok(end);
         }
         if open.is_none() {
-            title::start(&self, &history);
-            compact::prune_old(&self, &mut history).await?;
-            if let Some(end) = subtask::run(&self, &mut history, last).await? {
+            title::start(&turn, &history);
+            compact::prune_old(&turn, &mut history).await?;
+            if let Some(end) = subtask::run(&turn, &mut history, last).await? {
                 return Ok(end);
             }
         }
         loop {
             if open.is_none()
-                && let Some(end) = compact::before_step(&self, &mut state, &mut history, last).await?
+                && let Some(end) = spend::before_step(&turn, last).await?
+            {
+                return Ok(end);
+            }
+            if open.is_none()
+                && let Some(end) = compact::before_step(&turn, &mut state, &mut history, last).await?
             {
                 return Ok(end);
             }
             let (mut step, ended) = match open.take() {
-                Some(open) => step::resume(&self, open, &mut history).await?,
-                None => step::run(&self, &mut state, &mut history, last).await?,
+                Some(open) => step::resume(&turn, open, &mut history).await?,
+                None => step::run(&turn, &mut state, &mut history, last).await?,
             };
-            let wish = self.wish(&mut step, &ended).await?;
+            let wish = turn.wish(&mut step, &ended).await?;
             let next = next(&state, ended, wish);
             let answer = step.answer.clone();
             let id = answer.id.clone();
-            self.close(step, &next).await?;
+            turn.close(step, &next).await?;
             match next {
                 Next::Step => {
                     state.steps += 1;
-                    history.extend(self.read_back(&id).await?);
+                    history.extend(turn.read_back(&id).await?);
                 }
                 Next::Remind { text, error } => {
                     state.steps += u32::from(error.is_none());
-                    history.extend(self.read_back(&id).await?);
-                    history.push(self.reminder(text));
+                    history.extend(turn.read_back(&id).await?);
+                    history.push(turn.reminder(text));
+                }
+                Next::Switch(agent) => {
+                    state.steps += 1;
+                    history.extend(turn.read_back(&id).await?);
+                    turn = turn.continued_by(agent).await?;
                 }
                 // What was said stays stored; the next attempt is a message of its own.
                 Next::Retry(_) => {}
                 Next::Compact(error) => {
-                    if let Some(end) = compact::after_overflow(&self, &mut history, answer, error, last).await? {
+                    if let Some(end) = compact::after_overflow(&turn, &mut history, answer, error, last).await? {
                         return Ok(end);
                     }
                 }
                 Next::End(end) => return Ok(end),
             }
         }
+    }
+
+    /// The same turn, continued by another agent: its rules, tools and limits count from now on. The model stays.
+    async fn continued_by(&self, agent: &str) -> Result<Arc<Self>, Error> {
+        let agent = self.workspace.agent(Some(agent))?.clone();
+        let user = UserMessage { agent: agent.name.clone(), ..self.user.clone() };
+        let change = SessionChange { agent: Some(agent.name.clone()), ..SessionChange::default() };
+        self.shared.store.commit(self.unit().message(Message::User(user.clone())).session(change)).await?;
+        let mut turn = Self {
+            shared: Arc::clone(&self.shared),
+            scope: self.scope.clone(),
+            session: Session { agent: Some(agent.name.clone()), ..self.session.clone() },
+            workspace: Arc::clone(&self.workspace),
+            user,
+            agent,
+            model: self.model.clone(),
+            steering: Arc::clone(&self.steering),
+            guests: Vec::new(),
+            tasks: self.tasks.clone(),
+            progress: Arc::clone(&self.progress),
+            session_rules: Mutex::new(self.session_rules.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            environment: Arc::clone(&self.environment),
+            depth: self.depth,
+            callers: self.callers.clone(),
+        };
+        turn.guests = guests::join(&turn)?;
+        Ok(Arc::new(turn))
     }
 
     /// What the guests want to follow: the first wish counts, and every guest is asked.

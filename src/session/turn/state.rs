@@ -94,6 +94,7 @@ pub(in crate::session) struct Turn {
 }
 
 /// The agent that started a child session.
+#[derive(Clone)]
 pub(in crate::session) struct CallingAgent {
     pub agent: Agent,
     /// The tools that were switched on or off for its prompt.

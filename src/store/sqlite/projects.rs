@@ -177,6 +177,11 @@ impl Projects for SqliteRows<'_> {
         Ok(())
     }
 
+    fn initialize_project(&mut self, id: &ProjectId, now: i64) -> Result<()> {
+        self.connection.execute("UPDATE project SET initialized = ?2, updated = max(updated, ?2) WHERE id = ?1", (id.as_str(), now))?;
+        Ok(())
+    }
+
     fn touch_project(&mut self, id: &ProjectId, now: i64) -> Result<()> {
         self.connection.execute("UPDATE project SET updated = max(updated, ?2) WHERE id = ?1", (id.as_str(), now))?;
         Ok(())

@@ -48,7 +48,8 @@ use sandbox::Execution;
 use screen::Screen;
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
-const MAX_TIMEOUT: u64 = 600_000;
+/// The longest time that a command may take, in milliseconds.
+pub(crate) const MAX_TIMEOUT: u64 = 600_000;
 /// What Linux takes as one argument.
 const MAX_COMMAND: usize = 128 * 1024 - 1;
 /// Between the request to end and the end by force.

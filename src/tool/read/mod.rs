@@ -1,6 +1,7 @@
 //! Reads a file by lines, an image or a PDF as a whole, a directory by names. Whatever was read may be changed afterwards.
 
 mod lines;
+mod nested;
 
 use std::{
     fmt::Write as _,
@@ -118,9 +119,13 @@ impl Tool for Read {
         let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
         let document = announced::text(context, &file).await?;
         let (context, note) = (context.clone(), file.note().map(str::to_owned));
-        let mut output = blocking(move || match document {
-            Some(document) => read_announced(&context, &file, window, &document.text),
-            None => read(&context, &file, window),
+        let mut output = blocking(move || {
+            let mut output = match document {
+                Some(document) => read_announced(&context, &file, window, &document.text),
+                None => read(&context, &file, window),
+            }?;
+            nested::add(&context, Self::PERMISSION, file.real(), &mut output);
+            Ok(output)
         })
         .await?;
         if let Some(note) = note {

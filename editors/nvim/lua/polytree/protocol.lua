@@ -27,6 +27,7 @@
 ---@field tools table<string, boolean> Tools switched on or off by name or wildcard.
 ---@field permission polytree.protocol.Rule[] Its permission rules, in order; the last match wins.
 ---@field options table<string, any> Further options for the provider.
+---@field sources? string[] The files that define or change it, lowest first: of what several say, the last one counts. Empty for a built-in agent that nothing changes.
 
 --- An agent in the settings. Keys that are not listed are passed to the provider as options of the model.
 ---@class polytree.protocol.AgentConfig
@@ -74,7 +75,7 @@
 ---@field summary? boolean It is a summary of what came before.
 ---@field cost number What it cost, in US dollars.
 ---@field tokens polytree.protocol.Tokens What it used.
----@field finish? string|nil Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`.
+---@field finish? string|nil Why the model stopped: `stop`, `tool-calls`, `length`, `content-filter` or `other`; `command` for the shell lines of a command, which no model has asked for.
 ---@field variant? string|nil The variant of the model.
 ---@field structured? any The answer in the form that the prompt asked for.
 
@@ -228,6 +229,36 @@
 ---@field name string The program.
 ---@field version? string|nil Its version.
 
+--- A command: a prompt with a name.
+---@class polytree.protocol.Command
+---@field name string The name by which it is called.
+---@field description? string|nil What it is for.
+---@field agent? string|nil The agent that does it; default: that of the call.
+---@field model? polytree.protocol.ModelRef|nil The model that does it; default: that of the call.
+---@field template string The prompt. `$ARGUMENTS` stands for all arguments, `$1` to `$9` for one of them, `` !`line` `` for the output of a shell line, `@path` attaches a file.
+---@field builtIn boolean Shipped with the daemon.
+---@field sources? string[] The files that define or change it, lowest first: of what several say, the last one counts.
+
+--- A command in the settings.
+---@class polytree.protocol.CommandConfig
+---@field template? string|nil The prompt. `$ARGUMENTS` stands for all arguments, `$1` to `$9` for one of them, `` !`line` `` for the output of a shell line, `@path` attaches a file. In a Markdown file it is the text below the front matter.
+---@field description? string|nil What it is for.
+---@field agent? string|nil The agent that does it.
+---@field model? string|nil The model that does it, as `provider/model`.
+---@field disable? boolean|nil Takes the command away.
+
+--- A call of a command.
+---@class polytree.protocol.CommandInfo
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The user message.
+---@field name string The command.
+---@field arguments string What followed its name.
+
+--- Params of `command.list`.
+---@class polytree.protocol.CommandListParams
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- How a conversation is kept within the context of its model. The model and the prompt of summaries are those of the agent `compaction`, if there is one.
 ---@class polytree.protocol.CompactionConfig
 ---@field auto? boolean Summarise the conversation when it nears the model's context limit, or when the service refuses it as too long.
@@ -257,6 +288,7 @@
 ---@field small_model? string|nil The model for small jobs such as titles, as `provider/model`. Default: the cheapest of the prompt's provider that is small by its name, else the prompt's own.
 ---@field default_agent? string|nil The agent of prompts that name none; default `build`.
 ---@field agent? table<string, polytree.protocol.AgentConfig> Agents by name: changes to built-in ones, and new ones.
+---@field command? table<string, polytree.protocol.CommandConfig> Commands by name: prompts that are called by it.
 ---@field provider? table<string, polytree.protocol.ProviderConfig> Providers by id: changes to known ones, and new ones.
 ---@field disabled_providers? string[] Ids of providers that are never used.
 ---@field enabled_providers? string[]|nil Ids of the only providers that may be used; absent: all.
@@ -274,6 +306,7 @@
 ---@field tool_output? polytree.protocol.ToolOutputConfig How much of a tool's output the model gets to read.
 ---@field compaction? polytree.protocol.CompactionConfig How a conversation is kept within the context of its model.
 ---@field task? polytree.protocol.TaskConfig Limits of child sessions that models start.
+---@field spend? polytree.protocol.SpendConfig What models may cost; only in the user's own settings.
 ---@field buffer? polytree.protocol.BufferConfig Changes of files that an editor holds open.
 ---@field diagnostics? polytree.protocol.DiagnosticsConfig Diagnostics that editors announce.
 ---@field record? string|nil A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings.
@@ -289,7 +322,7 @@
 ---@field path string The absolute path.
 ---@field exists boolean It exists.
 ---@field trusted boolean It may be used, in its present state. The user's own files need no trust.
----@field error? string|nil What is wrong with it; only of the first file that is wrong.
+---@field error? string|nil What is wrong with it. While settings are wrong, only of the first file of settings that is.
 
 --- The files that decide about a directory.
 ---@class polytree.protocol.ConfigSources
@@ -301,6 +334,16 @@
 ---@class polytree.protocol.ConfigSourcesParams
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- A file or a diagnostic of a context.
+---@class polytree.protocol.ContextItem
+---@field path? string|nil The file.
+---@field range? polytree.protocol.TextRange|nil Where in it.
+---@field severity? integer|nil 1 error, 2 warning, 3 information, 4 hint.
+---@field text? string|nil What is said.
+
+--- What a context is.
+---@alias polytree.protocol.ContextKind "selection"|"files"|"diagnostics"|"changes"|"terminal"
 
 --- When something was created.
 ---@class polytree.protocol.Created
@@ -372,6 +415,11 @@
 ---@field waitingBytes integer Bytes that wait to be written to it.
 ---@field stalledMs integer For how long it has taken nothing of what waits; 0 when nothing waits.
 ---@field asks? boolean This client is the one that asked.
+
+--- An agent or a command, and what it comes from.
+---@class polytree.protocol.DiagnosisDefinition
+---@field name string Its name.
+---@field files string[] The files that say something of it, lowest first: the last one wins.
 
 --- A disk.
 ---@class polytree.protocol.DiagnosisDisk
@@ -565,6 +613,9 @@
 ---@field model? string|nil The model of a prompt that names none, as `provider/model`.
 ---@field modelError? string|nil Why that model cannot be used.
 ---@field providers polytree.protocol.DiagnosisProvider[] The providers.
+---@field agents? polytree.protocol.DiagnosisDefinition[] The agents that files define or change.
+---@field commands? polytree.protocol.DiagnosisDefinition[] The commands that files define or change.
+---@field broken? string[] Why files of agents and commands cannot be used, with their places.
 ---@field unset? string[] The variables that the settings name and that are not set, as sentences.
 
 --- A part of the memory.
@@ -842,42 +893,45 @@
 ---@field type "permission.replied" The event.
 ---@field properties polytree.protocol.PermissionRepliedInfo What the event tells.
 ---@class polytree.protocol.EventPayload.20
+---@field type "command.executed" The event.
+---@field properties polytree.protocol.CommandInfo What the event tells.
+---@class polytree.protocol.EventPayload.21
 ---@field type "todo.updated" The event.
 ---@field properties polytree.protocol.EventTodoInfo What the event tells.
----@class polytree.protocol.EventPayload.21
+---@class polytree.protocol.EventPayload.22
 ---@field type "hunk.updated" The event.
 ---@field properties polytree.protocol.HunksInfo What the event tells.
----@class polytree.protocol.EventPayload.22
+---@class polytree.protocol.EventPayload.23
 ---@field type "file.edited" The event.
 ---@field properties polytree.protocol.FilePath What the event tells.
----@class polytree.protocol.EventPayload.23
+---@class polytree.protocol.EventPayload.24
 ---@field type "file.changed" The event.
 ---@field properties polytree.protocol.FileChangedInfo What the event tells.
----@class polytree.protocol.EventPayload.24
+---@class polytree.protocol.EventPayload.25
 ---@field type "vcs.branch.updated" The event.
 ---@field properties polytree.protocol.BranchInfo What the event tells.
----@class polytree.protocol.EventPayload.25
+---@class polytree.protocol.EventPayload.26
 ---@field type "vcs.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.26
+---@class polytree.protocol.EventPayload.27
 ---@field type "config.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.27
+---@class polytree.protocol.EventPayload.28
 ---@field type "provider.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.28
+---@class polytree.protocol.EventPayload.29
 ---@field type "agent.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.29
+---@class polytree.protocol.EventPayload.30
 ---@field type "editor.open" The event.
 ---@field properties polytree.protocol.EditorOpenInfo What the event tells.
----@class polytree.protocol.EventPayload.30
+---@class polytree.protocol.EventPayload.31
 ---@field type "buffer.edit" The event.
 ---@field properties polytree.protocol.BufferEditInfo What the event tells.
----@class polytree.protocol.EventPayload.31
+---@class polytree.protocol.EventPayload.32
 ---@field type "buffer.reset" The event.
 ---@field properties polytree.protocol.BufferResetInfo What the event tells.
----@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29|polytree.protocol.EventPayload.30|polytree.protocol.EventPayload.31
+---@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29|polytree.protocol.EventPayload.30|polytree.protocol.EventPayload.31|polytree.protocol.EventPayload.32
 
 --- An open permission question.
 ---@class polytree.protocol.EventPermission
@@ -928,7 +982,7 @@
 ---@field text string|polytree.protocol.BlobRef The text, exactly as it came.
 ---@field synthetic? boolean Added by the daemon, not typed by the user.
 ---@field time? polytree.protocol.Span|nil When it was streamed.
----@field metadata? any What the provider attached.
+---@field metadata? any What the provider attached. Of the text of a command: `command` with its name and arguments; of a shell line of the user: `shell`, the line; of what an editor shows: `context` with kind, path and range.
 
 --- One entry of the task list.
 ---@class polytree.protocol.EventTodo
@@ -1300,9 +1354,11 @@
 ---@field isRetryable? boolean|nil Whether trying again may help.
 ---@field modelID? string|nil The model, where it is the one that is not known.
 ---@field retries? integer|nil How often the model was asked again for an answer in the right form.
+---@field limit? polytree.protocol.SpendLimit|nil The limit of `spend` that was reached.
+---@field spent? number|nil What was spent, in US dollars.
 
 --- The name of a failure.
----@alias polytree.protocol.MessageErrorName "ProviderAuthError"|"QuotaExceededError"|"RateLimitError"|"OverloadedError"|"APIError"|"ContextOverflowError"|"ContentFilterError"|"MessageOutputLengthError"|"MessageAbortedError"|"MessageInterruptedError"|"ProviderModelNotFoundError"|"StructuredOutputError"|"UnknownError"
+---@alias polytree.protocol.MessageErrorName "ProviderAuthError"|"QuotaExceededError"|"RateLimitError"|"OverloadedError"|"APIError"|"ContextOverflowError"|"ContentFilterError"|"MessageOutputLengthError"|"MessageAbortedError"|"MessageInterruptedError"|"ProviderModelNotFoundError"|"StructuredOutputError"|"SpendLimitError"|"UnknownError"
 
 --- A message.
 ---@alias polytree.protocol.MessageId string
@@ -1472,13 +1528,26 @@
 ---@field name string The agent's name.
 ---@field source? any Where in the prompt it was mentioned; kept, not interpreted.
 ---@class polytree.protocol.PartInput.4
+---@field type "command"
+---@field id? polytree.protocol.PartId|nil The id of its text.
+---@field name string The command's name.
+---@field arguments? string What follows the name.
+---@class polytree.protocol.PartInput.5
+---@field type "context"
+---@field id? polytree.protocol.PartId|nil The id of its text.
+---@field kind polytree.protocol.ContextKind What it is.
+---@field path? string|nil The file, of a selection.
+---@field range? polytree.protocol.TextRange|nil The place in the file, of a selection.
+---@field text? string|nil The text of a selection, of changes (a patch), or of a terminal, of which the end is kept.
+---@field items? polytree.protocol.ContextItem[] The files, or the diagnostics.
+---@class polytree.protocol.PartInput.6
 ---@field type "subtask"
 ---@field id? polytree.protocol.PartId|nil The part's id.
 ---@field prompt string What the child is asked.
 ---@field description string A few words for people.
 ---@field agent string The agent that does it; its `mode` must be `subagent` or `all`.
 ---@field model? polytree.protocol.ModelRef|nil The model that it uses. Default: the agent's, else that of this prompt.
----@alias polytree.protocol.PartInput polytree.protocol.PartInput.1|polytree.protocol.PartInput.2|polytree.protocol.PartInput.3|polytree.protocol.PartInput.4
+---@alias polytree.protocol.PartInput polytree.protocol.PartInput.1|polytree.protocol.PartInput.2|polytree.protocol.PartInput.3|polytree.protocol.PartInput.4|polytree.protocol.PartInput.5|polytree.protocol.PartInput.6
 
 --- A removed part.
 ---@class polytree.protocol.PartRemovedInfo
@@ -1540,6 +1609,7 @@
 ---@field ["repeat"]? polytree.protocol.PermissionSetting Making the same call again and again.
 ---@field mcp? polytree.protocol.PermissionSetting Calling tools of MCP servers; not used yet.
 ---@field plugin? polytree.protocol.PermissionSetting Calling tools of plugins; not used yet.
+---@field plan? polytree.protocol.PermissionSetting Carrying out an approved plan; the pattern is the agent that does it. A person is always asked: only `deny` counts.
 ---@field sandbox? polytree.protocol.PermissionSetting Leaving the sandbox; patterns are those of `bash`.
 ---@field ["*"]? polytree.protocol.PermissionSetting Everything.
 ---@alias polytree.protocol.PermissionConfig polytree.protocol.Action|polytree.protocol.PermissionConfig.2
@@ -1761,6 +1831,7 @@
 ---@field truncated boolean There is more than the model got.
 ---@field lines? integer|nil How many lines the file has, where that is known.
 ---@field unsaved? boolean|nil The text was one that an editor has not saved.
+---@field loaded? string[]|nil The files with instructions of the directories around it, which the model got too.
 ---@field outputPath? string|nil The file with the whole result.
 
 --- What the model thought.
@@ -1968,6 +2039,18 @@
 ---@field model? polytree.protocol.ModelRef|nil The model.
 ---@field variant? string|nil The variant; it is ignored with a model that does not have it.
 
+--- Params of `session.command`.
+---@class polytree.protocol.SessionCommandParams
+---@field sessionID? polytree.protocol.SessionId|nil The session; without it one is created in the directory.
+---@field command string The name of the command.
+---@field arguments? string What follows the name; several arguments are separated by white space, and quotes hold one together.
+---@field agent? string|nil The agent, if the command names none; default: the session's.
+---@field model? polytree.protocol.ModelRef|nil The model, if the command names none; default: as for a prompt.
+---@field variant? string|nil The variant of the model.
+---@field messageID? polytree.protocol.MessageId|nil The id that the user message shall have: the same id with the same params again joins that turn.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- Params of `session.compact`.
 ---@class polytree.protocol.SessionCompactParams
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -2081,6 +2164,13 @@
 --- A session.
 ---@class polytree.protocol.SessionInfo
 ---@field info polytree.protocol.Session The session.
+
+--- Params of `session.init`.
+---@class polytree.protocol.SessionInitParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field model? polytree.protocol.ModelRef|nil The model; default: as for a prompt.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Params of `session.list`.
 ---@class polytree.protocol.SessionListParams
@@ -2197,6 +2287,14 @@
 ---@class polytree.protocol.SessionShare
 ---@field url string The address.
 
+--- Params of `session.shell`.
+---@class polytree.protocol.SessionShellParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field command string The shell line. It runs without a question and without the sandbox: it is the user's own.
+---@field agent? string|nil The agent that the messages name; default: the session's.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- What a session is doing.
 ---@class polytree.protocol.SessionStatus.1
 ---@field type "idle"
@@ -2296,6 +2394,14 @@
 ---@class polytree.protocol.Span
 ---@field start integer Milliseconds since 1970.
 ---@field ["end"]? integer|nil Milliseconds since 1970.
+
+--- What models may cost, in US dollars. When a limit is reached, a turn ends before its next step with `SpendLimitError`.
+---@class polytree.protocol.SpendConfig
+---@field session? number|nil The limit of a session with its subagents.
+---@field day? number|nil The limit of all sessions of a day, in UTC.
+
+--- A limit of `spend`.
+---@alias polytree.protocol.SpendLimit "session"|"day"
 
 --- When a failed model call is tried again.
 ---@class polytree.protocol.StatusRetry
@@ -2498,7 +2604,7 @@
 ---@field text string The text, exactly as it came.
 ---@field synthetic? boolean Added by the daemon, not typed by the user.
 ---@field time? polytree.protocol.Span|nil When it was streamed.
----@field metadata? any What the provider attached.
+---@field metadata? any What the provider attached. Of the text of a command: `command` with its name and arguments; of a shell line of the user: `shell`, the line; of what an editor shows: `context` with kind, path and range.
 
 --- A place between two characters of a text.
 ---@class polytree.protocol.TextPosition
@@ -2735,6 +2841,9 @@
 ---| "session.message"
 ---| "session.prompt"
 ---| "session.submit"
+---| "session.command"
+---| "session.init"
+---| "session.shell"
 ---| "session.abort"
 ---| "session.queue"
 ---| "session.queue.remove"
@@ -2779,6 +2888,7 @@
 ---| "config.get"
 ---| "config.sources"
 ---| "agent.list"
+---| "command.list"
 ---| "tool.list"
 ---| "text.find"
 ---| "text.subscribe"
@@ -2808,6 +2918,7 @@
 ---| "message.part.removed"
 ---| "permission.asked"
 ---| "permission.replied"
+---| "command.executed"
 ---| "todo.updated"
 ---| "hunk.updated"
 ---| "file.edited"

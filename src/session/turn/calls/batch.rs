@@ -17,6 +17,8 @@ pub(super) struct Batch {
     /// Cancelled with the turn, and when the end of one call cannot be stored.
     pub tasks: Tasks,
     slots: Arc<Semaphore>,
+    /// The user has typed the calls: nothing is asked.
+    pub is_of_user: bool,
     /// The user has rejected a call: calls that have not begun are not run.
     pub refused: AtomicBool,
     /// Why something could not be stored while calls ran. Held to set it or to take it.
@@ -24,9 +26,10 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub fn new(turn: &Turn) -> Arc<Self> {
+    pub fn new(turn: &Turn, is_of_user: bool) -> Arc<Self> {
         Arc::new(Self {
             tasks: turn.tasks.child(),
+            is_of_user,
             slots: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS)),
             refused: AtomicBool::new(false),
             failure: Mutex::default(),

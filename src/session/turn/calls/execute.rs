@@ -36,12 +36,13 @@ pub(super) struct Prepared {
     pub repeated: bool,
 }
 
-/// Runs calls side by side and stores the end of each. `beyond` are parts that are closed already.
-pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>) -> Result<StepEnd, Error> {
+/// Runs calls side by side and stores the end of each. `beyond` are parts that are closed already. Calls of the user ask
+/// nothing.
+pub(super) async fn execute(turn: &Arc<Turn>, prepared: Vec<Prepared>, beyond: Vec<Part>, is_of_user: bool) -> Result<StepEnd, Error> {
     let parts = prepared.iter().map(|call| Part::Tool(call.part.clone())).chain(beyond);
     turn.shared.store.commit(parts.fold(turn.unit(), Unit::part)).await?;
     turn.shared.statuses.begin_calls(&turn.session.id, prepared.len());
-    let batch = Batch::new(turn);
+    let batch = Batch::new(turn, is_of_user);
     if turn.workspace.keeps_changes && !prepared.is_empty() && !turn.rules(&[]).denies_all("edit") {
         // So that the first command finds the files scanned.
         turn.shared.follow(&turn.workspace.checkout);

@@ -30,6 +30,7 @@ use crate::{
     session::{Error, ids, sampling},
     stdx::{paths::AbsPath, time::now_ms},
     tool::{
+        bash::{self, Bash},
         definition::{AnyTool, Tool as _, ToolError, erase},
         invalid::Invalid,
         task::Task,
@@ -85,7 +86,29 @@ pub(super) async fn run(
         }
     }
     repeats.answer(was_cut, usable);
-    execute(turn, prepared, beyond).await
+    execute(turn, prepared, beyond, false).await
+}
+
+/// Runs a shell line of the user: bash, which asks nothing.
+pub(super) async fn run_for_user(turn: &Arc<Turn>, message: &MessageId, line: String) -> Result<StepEnd, Error> {
+    let tool = erase(Bash);
+    let input = json!({ "command": line, "description": "run by the user", "timeout": bash::MAX_TIMEOUT });
+    let part = ToolPart {
+        id: ids::part_id(),
+        session_id: turn.session.id.clone(),
+        message_id: message.clone(),
+        call_id: "shell_1".to_owned(),
+        tool: tool.name().to_owned(),
+        subject: tool.subject(&input, &turn.workspace.checkout.directory),
+        state: ToolState::Running(ToolRunning {
+            input: input.clone(),
+            title: None,
+            metadata: None,
+            time: Span { start: now_ms(), end: None },
+        }),
+        metadata: None,
+    };
+    execute(turn, vec![Prepared { part, tool, input, repeated: false }], Vec::new(), true).await
 }
 
 /// Starts child sessions by calls that no model has made: their ids and their arguments.
@@ -105,7 +128,7 @@ pub(super) async fn run_given(turn: &Arc<Turn>, message: &MessageId, given: Vec<
         };
         Prepared { part, tool: Arc::clone(&tool), input, repeated: false }
     });
-    execute(turn, prepared.collect(), Vec::new()).await
+    execute(turn, prepared.collect(), Vec::new(), false).await
 }
 
 /// Runs those calls of an answer that waited for a person when the last daemon stopped; answers given since then count.
@@ -125,7 +148,7 @@ pub(super) async fn resume(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Par
         running.metadata = None;
         prepared.push(Prepared { part, tool, input, repeated: false });
     }
-    execute(turn, prepared, Vec::new()).await
+    execute(turn, prepared, Vec::new(), false).await
 }
 
 /// Restores which files the session had read before the restart, from the questions: a change is resumed only if the file

@@ -9,7 +9,10 @@ use polytree_protocol::{
 };
 
 use super::visible::{Summary, Visible, visible};
-use crate::provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent};
+use crate::{
+    provider::definition::{AssistantContent, Media, ModelMessage, ToolResult, UserContent},
+    session::prompt::called::FINISH,
+};
 
 /// The history for the given model: thinking, and what a provider attached to calls, is sent back only to the model of
 /// the provider from which it came.
@@ -88,6 +91,9 @@ fn given(parts: &[Part]) -> Vec<UserContent> {
 
 /// Whether an answer is sent back to the model: all but failed ones, and what those that broke off had said.
 pub fn is_kept(info: &AssistantMessage) -> bool {
+    if info.finish.as_deref() == Some(FINISH) {
+        return false;
+    }
     info.error.as_ref().is_none_or(|error| {
         matches!(
             error.name,
