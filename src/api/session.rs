@@ -2,6 +2,7 @@
 
 mod compact;
 mod hunk;
+mod process;
 mod revert;
 mod usage;
 

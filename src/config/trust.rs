@@ -16,6 +16,10 @@ pub const SETTINGS_NAMES: [&str; 2] = ["polytree.json", "polytree.jsonc"];
 /// The directory with a project's agents, commands and plugins, in any directory of the worktree.
 pub const PROJECT_FOLDER: &str = ".polytree";
 
+/// The folder of skills in it and in the user's, and the file that makes a folder a skill.
+pub const SKILL_FOLDER: &str = "skill";
+pub const SKILL_FILE: &str = "SKILL.md";
+
 /// A file that needs trust, with a state of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedFile {
@@ -60,6 +64,8 @@ pub fn files_that_count(worktree: &AbsPath, directory: &AbsPath) -> Vec<TrustedF
             found.extend(folders::markdown(&folder.join(kind), Some(worktree)).into_iter().map(|(_, path)| path));
         }
         found.extend(folders::files(&folder.join("plugin"), Some(worktree)));
+        let is_skill = |path: &AbsPath| path.as_path().file_name().is_some_and(|name| name == SKILL_FILE);
+        found.extend(folders::files(&folder.join(SKILL_FOLDER), Some(worktree)).into_iter().filter(is_skill));
     }
     found.iter().filter_map(|path| digest_of(worktree, path)).collect()
 }

@@ -6,12 +6,13 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
+    question::QuestionItem,
     todo::Todo,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{file_times::FileTimes, guard::Guard, outcome::ToolError};
+use super::{background::Processes, file_times::FileTimes, guard::Guard, outcome::ToolError};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
@@ -61,6 +62,8 @@ pub struct ToolContext {
     pub recent: Arc<Recent>,
     /// What commands are confined by, where anything is.
     pub sandbox: Option<Arc<Sandboxing>>,
+    /// Where commands go on in the background, where they can.
+    pub processes: Option<Arc<Processes>>,
     pub host: Arc<dyn Host>,
 }
 
@@ -176,6 +179,10 @@ pub trait Host: Send + Sync {
     }
     /// The command and all that it has started have ended.
     async fn after_command(&self) {}
+    /// Asks the user, and waits for an answer to each question.
+    async fn question(&self, _context: &ToolContext, _questions: Vec<QuestionItem>) -> Result<Vec<Vec<String>>, ToolError> {
+        Err(ToolError::failed("there is nobody who could answer"))
+    }
     /// The session's task list.
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
         Ok(Vec::new())
