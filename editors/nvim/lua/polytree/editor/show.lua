@@ -1,5 +1,5 @@
 --- Shows a file when another client, or a tool, asks for it: the event `editor.open`.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local log = require("polytree.log")
 
 local M = {}

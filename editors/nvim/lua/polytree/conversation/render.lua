@@ -1,13 +1,14 @@
 --- What a message looks like, as lines of Markdown. Pure: the same state gives the same lines.
 ---
---- Each part is a block of its own. Details of a tool call and thoughts start with a marker, by which
+--- Each part is a block of its own. Details of a tool call, thoughts and summaries start with a marker, by which
 --- they are folded (`M.fold_level`) and highlighted (`syntax/polytree.vim`).
-local state = require("polytree.state")
+local state = require("polytree.conversation.state")
 
 local M = {}
 
 M.DETAIL = "  │ "
 M.THOUGHT = "  ┊ "
+M.SUMMARY = "  ┆ "
 
 local MARKS = { pending = "…", running = "▶", completed = "✓", error = "✗" }
 --- More lines of a tool's output or input are left out; `:Polytree output` shows all.
@@ -41,14 +42,15 @@ end
 ---@param lines string[]
 ---@param text string
 ---@param prefix string
-local function add_prefixed(lines, text, prefix)
+---@param limit? number of lines
+local function add_prefixed(lines, text, prefix, limit)
   text = text:gsub("%s+$", "")
   if text == "" then
     return
   end
   local all = split(text)
   for index, line in ipairs(all) do
-    if index > MAX_DETAIL_LINES then
+    if index > (limit or MAX_DETAIL_LINES) then
       lines[#lines + 1] = prefix .. ("… %d more lines; `:Polytree output` shows all"):format(#all - MAX_DETAIL_LINES)
       return
     end
@@ -82,20 +84,36 @@ function M.cost(dollars)
   return dollars >= 0.01 and ("$%.2f"):format(dollars) or ("$%.4f"):format(dollars)
 end
 
+--- Whether a message only asks for a summary.
+---@param parts table[]
+---@return boolean
+function M.is_request_for_summary(parts)
+  return #parts > 0 and vim.iter(parts):all(function(part)
+    return part.type == "compaction"
+  end)
+end
+
 --- The heading of a message.
 ---@param info table
 ---@param previous? table the message before it
+---@param parts? table[] its parts
 ---@return string[]
-function M.heading(info, previous)
+function M.heading(info, previous, parts)
   if info.role == "user" then
+    if parts and M.is_request_for_summary(parts) then
+      return {}
+    end
     local state_name = info.state
     local suffix = (state_name == "queued" or state_name == "cancelled") and (" · " .. state_name) or ""
     return { ("## You · %s%s"):format(clock(info.time.created), suffix), "" }
   end
-  if previous and previous.role == "assistant" and previous.parentID == info.parentID then
+  if previous and previous.role == "assistant" and previous.parentID == info.parentID and not info.summary then
     return {}
   end
   local model = info.modelID .. (info.variant and (" " .. info.variant) or "")
+  if info.summary then
+    return { one_line(("*Summary · %s · %s*"):format(model, clock(info.time.created))) }
+  end
   return { one_line(("## %s · %s · %s"):format(info.agent, model, clock(info.time.created))), "" }
 end
 
@@ -267,12 +285,18 @@ end
 
 --- The lines of one part; none where there is nothing to see.
 ---@param part table
----@param role string of its message
+---@param info table its message
 ---@return string[]
-function M.part(part, role)
+function M.part(part, info)
   if part.type == "text" then
     if part.synthetic then
       return {}
+    end
+    if info.summary then
+      local lines = {}
+      add_prefixed(lines, state.text(part), M.SUMMARY, math.huge)
+      lines[#lines + 1] = #lines > 0 and "" or nil
+      return lines
     end
     local lines = split(state.text(part))
     if #lines == 1 and lines[1] == "" then
@@ -296,7 +320,7 @@ function M.part(part, role)
     return lines
   elseif part.type == "tool" then
     return tool_block(part)
-  elseif part.type == "file" and role == "user" then
+  elseif part.type == "file" and info.role == "user" then
     local url = type(part.url) == "string" and part.url or ""
     local range = url:match("[?&]start=(%d+)")
     local last = url:match("[?&]end=(%d+)")
@@ -310,7 +334,7 @@ function M.part(part, role)
     return { ("> trying again: %s"):format(one_line(data.message or "")), "" }
   elseif part.type == "compaction" then
     local why = part.overflow and ", because the service refused it as too long" or part.auto and ", to make room" or ""
-    return { "---", ("*The conversation up to here was summarised%s.*"):format(why), "" }
+    return { "---", ("*The conversation up to here is summarised%s.*"):format(why), "" }
   end
   return {}
 end
@@ -323,6 +347,8 @@ function M.fold_level(line, config)
   if config.fold_tools and vim.startswith(line, M.DETAIL) then
     return 1
   elseif config.fold_reasoning and vim.startswith(line, M.THOUGHT) then
+    return 1
+  elseif config.fold_summaries and vim.startswith(line, M.SUMMARY) then
     return 1
   end
   return 0

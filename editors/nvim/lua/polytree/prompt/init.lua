@@ -1,9 +1,9 @@
 --- Where a prompt is written: a floating window that keeps its draft until it is sent.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local config = require("polytree.config")
-local context = require("polytree.context")
+local context = require("polytree.prompt.context")
 local log = require("polytree.log")
-local workspace = require("polytree.workspace")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
@@ -121,7 +121,7 @@ function M.submit(options)
       then
         api.nvim_buf_set_lines(buffer, 0, -1, false, {})
       end
-      require("polytree.view").show(session_id, { enter = false })
+      require("polytree.conversation.view").show(session_id, { enter = false })
     end,
     failed = function()
       attached = vim.list_extend(sent_attached, attached)
@@ -184,7 +184,7 @@ local function draft_buffer()
   if keys.close then
     vim.keymap.set("n", keys.close, close, { buffer = buffer, desc = "polytree: close, keep the draft" })
   end
-  require("polytree.complete").attach(buffer)
+  require("polytree.prompt.complete").attach(buffer)
   return buffer
 end
 

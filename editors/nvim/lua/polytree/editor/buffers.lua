@@ -1,10 +1,10 @@
 --- Unsaved text: what is open below the directory is announced to the daemon, which reads it before the disk and asks
 --- us to make the edits of tools, so that they can be undone here. Buffers whose files others changed are read anew.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local config = require("polytree.config")
 local events = require("polytree.events")
 local log = require("polytree.log")
-local workspace = require("polytree.workspace")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 

@@ -2,8 +2,8 @@
 ---
 --- Only blocks that changed are written; a text that streams in is appended. Changes are collected for
 --- `FLUSH_MS`, so that a fast model costs one write of the buffer for many deltas.
-local highlight = require("polytree.highlight")
-local layout = require("polytree.layout")
+local highlight = require("polytree.conversation.highlight")
+local layout = require("polytree.conversation.layout")
 local log = require("polytree.log")
 
 local M = {}

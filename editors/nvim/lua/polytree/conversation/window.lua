@@ -1,6 +1,6 @@
 --- The window that shows a conversation: where it opens, how it looks, how it folds.
 local config = require("polytree.config")
-local render = require("polytree.render")
+local render = require("polytree.conversation.render")
 
 local M = {}
 
@@ -49,8 +49,8 @@ function M.set_options(win)
     list = false,
     conceallevel = 2,
     foldmethod = "expr",
-    foldexpr = "v:lua.require'polytree.window'.fold()",
-    foldtext = "v:lua.require'polytree.window'.fold_text()",
+    foldexpr = "v:lua.require'polytree.conversation.window'.fold()",
+    foldtext = "v:lua.require'polytree.conversation.window'.fold_text()",
     foldlevel = 0,
     foldenable = true,
     winfixwidth = true,

@@ -1,7 +1,7 @@
 --- Tells the daemon what language servers of this Neovim say about announced buffers, so that the model reads it after its
 --- edits and in prompts.
-local buffers = require("polytree.buffers")
-local client = require("polytree.client")
+local buffers = require("polytree.editor.buffers")
+local client = require("polytree.daemon.client")
 local log = require("polytree.log")
 
 local M = {}

@@ -1,7 +1,7 @@
 --- What a question says: everything that an answer is about, as lines. Nothing is folded away.
-local client = require("polytree.client")
-local exact = require("polytree.exact")
-local workspace = require("polytree.workspace")
+local client = require("polytree.daemon.client")
+local exact = require("polytree.question.exact")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 

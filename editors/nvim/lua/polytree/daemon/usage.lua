@@ -1,7 +1,7 @@
 --- What the next prompt of a session uses, and how full its context is: read when that may have changed.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local log = require("polytree.log")
-local workspace = require("polytree.workspace")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
@@ -22,7 +22,7 @@ local function read(session_id)
     if client.client.state == "ready" and client.client.methods[method] then
       client.request(method, { sessionID = session_id }, function(result)
         into[session_id] = result
-        require("polytree.window").redraw_status()
+        require("polytree.conversation.window").redraw_status()
       end, function(err)
         log.warn("%s: %s", method, err.message)
       end)
@@ -88,7 +88,7 @@ end
 ---@return string
 function M.context(session_id)
   local context = M.contexts[session_id]
-  local render = require("polytree.render")
+  local render = require("polytree.conversation.render")
   if not context or context.used == 0 then
     return ""
   elseif context.limit == 0 then

@@ -1,5 +1,5 @@
 --- What is going on in the directory's project: sessions, what each is doing, and the questions that wait.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local events = require("polytree.events")
 
 local M = {}
@@ -140,7 +140,7 @@ M.on("config.changed", read_settings)
 ---@param failed? fun()
 function M.read(done, failed)
   local function stop(err)
-    require("polytree.log").notify(require("polytree.rpc").describe(err), vim.log.levels.ERROR)
+    require("polytree.log").notify(require("polytree.daemon.rpc").describe(err), vim.log.levels.ERROR)
     if failed then
       failed()
     end

@@ -1,7 +1,7 @@
 --- A conversation as blocks of lines: one for each heading, part and ending. Pure.
 local config = require("polytree.config")
-local render = require("polytree.render")
-local state = require("polytree.state")
+local render = require("polytree.conversation.render")
+local state = require("polytree.conversation.state")
 
 local M = {}
 
@@ -38,11 +38,11 @@ function M.entry(entry, previous, kept)
       blocks[#blocks + 1] = { key = key, lines = lines, message = info.id, tail = tail }
     end
   end
-  add(info.id, render.heading(info, previous and previous.info))
+  add(info.id, render.heading(info, previous and previous.info, entry.parts))
   for index, part in ipairs(entry.parts) do
     if not kept or index <= kept then
-      local lines = render.part(part, info.role)
-      add(part.id, lines, tail_of(part, lines))
+      local lines = render.part(part, info)
+      add(part.id, lines, not info.summary and tail_of(part, lines) or nil)
     end
   end
   if not kept then

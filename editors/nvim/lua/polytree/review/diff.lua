@@ -1,7 +1,7 @@
 --- What has changed: a file beside its last commit, in Neovim's own diff mode, and the list of changed files.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local config = require("polytree.config")
-local context = require("polytree.context")
+local context = require("polytree.prompt.context")
 local log = require("polytree.log")
 
 local M = {}

@@ -1,10 +1,10 @@
 --- Undoing a part of a conversation with what it changed in files, taking that back, and copying a conversation.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local list = require("polytree.list")
 local log = require("polytree.log")
-local render = require("polytree.render")
-local rpc = require("polytree.rpc")
-local workspace = require("polytree.workspace")
+local render = require("polytree.conversation.render")
+local rpc = require("polytree.daemon.rpc")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
@@ -25,14 +25,14 @@ local function prompt_of(view, message)
   if not info then
     return nil, ""
   end
-  return info.id, require("polytree.queue").text({ messageID = info.id, parts = entry.parts })
+  return info.id, require("polytree.conversation.queue").text({ messageID = info.id, parts = entry.parts })
 end
 
 --- Calls `done` with the prompt under the cursor of a conversation, or with one that is chosen.
 ---@param session_id string
 ---@param done fun(message: string, text: string)
 local function choose(session_id, done)
-  local views = require("polytree.view")
+  local views = require("polytree.conversation.view")
   local here = views.of_buffer(api.nvim_get_current_buf())
   if here and here.session_id == session_id then
     local _, info = views.part_at(here, api.nvim_win_get_cursor(0)[1])
@@ -51,7 +51,7 @@ local function choose(session_id, done)
       if revert and message.info.id == revert.messageID then
         break
       elseif message.info.role == "user" then
-        local text = require("polytree.queue").text({ messageID = message.info.id, parts = message.parts })
+        local text = require("polytree.conversation.queue").text({ messageID = message.info.id, parts = message.parts })
         table.insert(prompts, 1, { id = message.info.id, text = text })
       end
     end
@@ -153,7 +153,7 @@ end
 function M.fork(session_id, before)
   local function copy(message, text)
     client.request("session.fork", { sessionID = session_id, messageID = message }, function(session)
-      require("polytree.view").show(session.id)
+      require("polytree.conversation.view").show(session.id)
       local kept = text and require("polytree.prompt").draft(text)
       log.notify("this is a copy" .. (kept and "; :Polytree prompt has the prompt again" or ""))
     end)

@@ -1,9 +1,9 @@
 --- Questions of tools: "may I run this?". One is shown at a time, whole; an answer goes to the one that is shown.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local config = require("polytree.config")
 local log = require("polytree.log")
-local text = require("polytree.question_text")
-local workspace = require("polytree.workspace")
+local text = require("polytree.question.text")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 

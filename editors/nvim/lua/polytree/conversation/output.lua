@@ -1,5 +1,5 @@
 --- More than the conversation shows: a tool call whole, the task list, the session as a file.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local log = require("polytree.log")
 
 local M = {}
@@ -8,8 +8,8 @@ local api = vim.api
 
 --- Opens the call under the cursor of a conversation in a split.
 function M.open()
-  local view = require("polytree.view").of_buffer(api.nvim_get_current_buf())
-  local part = view and require("polytree.view").part_at(view, api.nvim_win_get_cursor(0)[1])
+  local view = require("polytree.conversation.view").of_buffer(api.nvim_get_current_buf())
+  local part = view and require("polytree.conversation.view").part_at(view, api.nvim_win_get_cursor(0)[1])
   if not part or part.type ~= "tool" then
     return log.notify("put the cursor on a tool call of a conversation first", vim.log.levels.WARN)
   end

@@ -1,11 +1,11 @@
 --- The conversation: its buffer, the window that shows it, and the events that change it.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local config = require("polytree.config")
-local draw = require("polytree.draw")
+local draw = require("polytree.conversation.draw")
 local log = require("polytree.log")
-local state = require("polytree.state")
-local window = require("polytree.window")
-local workspace = require("polytree.workspace")
+local state = require("polytree.conversation.state")
+local window = require("polytree.conversation.window")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
@@ -232,7 +232,7 @@ function M.show(session_id, options)
   end
 
   require("polytree.review").follow(session_id)
-  require("polytree.usage").follow(session_id)
+  require("polytree.daemon.usage").follow(session_id)
   if options.done then
     if view.loaded then
       options.done()

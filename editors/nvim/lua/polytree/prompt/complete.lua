@@ -1,6 +1,6 @@
 --- Completion of `@file` in prompts: 'omnifunc', and an in-process language server, which every completion plugin
 --- that knows language servers shows.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 
 local M = {}
 
@@ -116,7 +116,7 @@ end
 --- Completes in a buffer.
 ---@param buf integer
 function M.attach(buf)
-  vim.bo[buf].omnifunc = "v:lua.require'polytree.complete'.omnifunc"
+  vim.bo[buf].omnifunc = "v:lua.require'polytree.prompt.complete'.omnifunc"
   local ok, why = pcall(vim.lsp.start, {
     name = "polytree",
     cmd = server,

@@ -1,5 +1,5 @@
 --- What goes along with a prompt: the selection, files, diagnostics, changes.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 
 local M = {}
 

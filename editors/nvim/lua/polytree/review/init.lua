@@ -1,32 +1,24 @@
 --- Review of what sessions have changed, hunk by hunk: signs beside the lines, keeping and undoing, going from one to
 --- the next. The hunks and what was decided about them are the daemon's: other clients show the same.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local log = require("polytree.log")
-local render = require("polytree.render")
-local rpc = require("polytree.rpc")
-local workspace = require("polytree.workspace")
+local render = require("polytree.conversation.render")
+local rpc = require("polytree.daemon.rpc")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
 local api = vim.api
 local namespace = api.nvim_create_namespace("polytree.review")
 
----@class polytree.Hunk
----@field hunkID string
----@field path string absolute
----@field range polytree.protocol.TextRange its place in the current text, unsaved text included
----@field before? string
----@field after? string
----@field state "open"|"kept"|"undone"
-
 --- The hunks of each session that was looked at, by the absolute path of the file.
----@type table<string, table<string, polytree.Hunk[]>>
+---@type table<string, table<string, polytree.protocol.Hunk[]>>
 local sessions = {}
 --- Which hunk a mark stands for, by buffer.
----@type table<integer, table<integer, { hunk: polytree.Hunk, session: string }>>
+---@type table<integer, table<integer, { hunk: polytree.protocol.Hunk, session: string }>>
 local marks = {}
 
----@param hunk polytree.Hunk
+---@param hunk polytree.protocol.Hunk
 ---@return boolean
 local function is_open(hunk)
   return hunk.state == "open"
@@ -44,7 +36,7 @@ end
 ---@param buf integer
 ---@return string? path
 local function path_of(buf)
-  return require("polytree.context").path_of(buf)
+  return require("polytree.prompt.context").path_of(buf)
 end
 
 --- Puts the signs of open hunks into a buffer.
@@ -96,7 +88,7 @@ local function mark_path(path)
 end
 
 ---@param session_id string
----@param hunks polytree.Hunk[]
+---@param hunks polytree.protocol.Hunk[]
 local function take(session_id, hunks)
   local files = {}
   for _, hunk in ipairs(hunks) do
@@ -109,7 +101,7 @@ local function take(session_id, hunks)
     mark_path(path)
   end
   require("polytree.events").fire("Hunks", { sessionID = session_id, open = M.count(session_id) })
-  require("polytree.window").redraw_status()
+  require("polytree.conversation.window").redraw_status()
 end
 
 --- How many hunks of a session nobody has decided about.
@@ -125,7 +117,7 @@ end
 
 --- Reads the hunks of a session.
 ---@param session_id string
----@param done? fun(hunks: polytree.Hunk[])
+---@param done? fun(hunks: polytree.protocol.Hunk[])
 function M.read(session_id, done)
   if not client.client.methods["hunk.list"] then
     if done then
@@ -180,7 +172,7 @@ end
 --- The hunks under lines of a buffer; without lines, the open ones of the file. Marks have moved with the text.
 ---@param buf integer
 ---@param range? [integer, integer] from 1
----@return { hunk: polytree.Hunk, session: string, line: integer }[] from the top of the file
+---@return { hunk: polytree.protocol.Hunk, session: string, line: integer }[] from the top of the file
 function M.hunks_of(buf, range)
   local found = {}
   for id, known in pairs(marks[buf] or {}) do

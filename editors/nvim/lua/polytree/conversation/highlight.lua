@@ -2,7 +2,7 @@
 --- the whole buffer edits the tree of every paragraph at each change, which takes longer than a frame.
 ---
 --- A piece is one or more blocks of Markdown that no later text can change.
-local code = require("polytree.code")
+local code = require("polytree.conversation.code")
 
 local M = {}
 
@@ -33,11 +33,11 @@ local function begins_block(line)
   return line:find('^[%a\128-\255`~"(#]') ~= nil or vim.startswith(line, "**")
 end
 
---- Lines of details and thoughts (`render.DETAIL`, `render.THOUGHT`), which are not Markdown.
+--- Lines of details, thoughts and summaries (`render.DETAIL`, `render.THOUGHT`, `render.SUMMARY`), which are not Markdown.
 ---@param line string
 ---@return boolean
 local function is_plain(line)
-  return line:find("^  [│┊]") ~= nil
+  return line:find("^  [│┊┆]") ~= nil
 end
 
 ---@class polytree.Piece

@@ -4,7 +4,7 @@
 --- happens, subscriptions are opened again after the last cursor that was seen: nothing is missed.
 local config = require("polytree.config")
 local log = require("polytree.log")
-local rpc = require("polytree.rpc")
+local rpc = require("polytree.daemon.rpc")
 
 local M = {}
 

@@ -1,8 +1,8 @@
 --- The prompts of a session that wait for the running turn to end: seen, edited, removed, moved.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local list = require("polytree.list")
 local log = require("polytree.log")
-local workspace = require("polytree.workspace")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 
@@ -48,7 +48,7 @@ end
 ---@param text string
 ---@return table[]
 local function replaced(prompt, text)
-  local parts = require("polytree.context").parse(text)
+  local parts = require("polytree.prompt.context").parse(text)
   local known = {}
   for _, part in ipairs(parts) do
     known[part.url or ""] = true
@@ -77,7 +77,7 @@ function M.edit(session_id, prompt)
   api.nvim_buf_set_lines(buf, 0, -1, false, vim.split(M.text(prompt), "\n", { plain = true }))
   vim.bo[buf].modified = false
   vim.bo[buf].filetype = "polytree_prompt"
-  require("polytree.complete").attach(buf)
+  require("polytree.prompt.complete").attach(buf)
   api.nvim_create_autocmd("BufWriteCmd", {
     buffer = buf,
     callback = function()
