@@ -188,6 +188,8 @@ export type BashInput = {
   workdir?: string | null
   /** The timeout in milliseconds. */
   timeout?: number | null
+  /** Run it in the background; default: no. */
+  background?: boolean | null
   /** Why it should run outside of the sandbox. */
   outside?: string | null
 }
@@ -207,6 +209,8 @@ export type BashMetadata = {
   outputPath?: string | null
   /** Processes that go on in the background. */
   running?: Array<BashProcess>
+  /** The background command, as it was when the call returned. */
+  process?: ProcessInfo | null
   /** What it ran in; absent where nothing confined it. */
   sandbox?: SandboxReport | null
 }
@@ -857,11 +861,11 @@ export type DiagnosisProvider = {
 }
 /** An open question. */
 export type DiagnosisQuestion = {
-  /** The question's id. */
-  id: PermissionId
+  /** The question's id, of a permission or of a model's question. */
+  id: string
   /** The session that asks. */
   sessionID: SessionId
-  /** The permission's type, such as `bash` or `edit`. */
+  /** The permission's type, such as `bash` or `edit`; `question` of a question that a model asks. */
   type: string
   /** Since when it waits. */
   since: number
@@ -872,7 +876,7 @@ export type DiagnosisQuestion = {
 export type DiagnosisQuestions = {
   /** Why the list is not complete. */
   error?: string | null
-  /** The oldest first, at most 100. What they ask for is told by `permission.list`. */
+  /** The oldest first, at most 100. What they ask for is told by `permission.list` and `question.list`. */
   list: Array<DiagnosisQuestion>
 }
 /** What waits inside the daemon. */
@@ -1400,6 +1404,21 @@ export type EventPayload = {
   type: "command.executed"
   /** What the event tells. */
   properties: CommandInfo
+} | {
+  /** The event. */
+  type: "question.asked"
+  /** What the event tells. */
+  properties: Question
+} | {
+  /** The event. */
+  type: "question.replied"
+  /** What the event tells. */
+  properties: QuestionRepliedInfo
+} | {
+  /** The event. */
+  type: "process.updated"
+  /** What the event tells. */
+  properties: ProcessUpdatedInfo
 } | {
   /** The event. */
   type: "todo.updated"
@@ -2367,6 +2386,37 @@ export type PartRemovedInfo = {
   /** The part. */
   partID: PartId
 }
+/** What is done to a file by a patch. */
+export type PatchAction = "add" | "update" | "delete" | "move"
+/** A file that a patch would change. */
+export type PatchChange = {
+  /** The absolute path. */
+  filePath: string
+  /** What would be done. */
+  action: PatchAction
+  /** BLAKE3 of the file as it is, in hexadecimal; absent where it is new. */
+  version?: string | null
+}
+/** Arguments of `patch`. */
+export type PatchInput = {
+  /** The whole patch. */
+  patchText: string
+}
+/** What a patch reports. */
+export type PatchMetadata = {
+  /** All changes as a unified diff. */
+  diff: string
+  /** Lines added. */
+  additions: number
+  /** Lines removed. */
+  deletions: number
+  /** The changed files; a moved file stands there with both names. */
+  files: Array<PatchedFile>
+  /** The model got only a part of the result. */
+  truncated?: boolean | null
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
 /** The files that a tool call changed. */
 export type PatchPart = {
   /** The part's id. */
@@ -2385,6 +2435,17 @@ export type PatchPart = {
   reasons?: { [key: string]: string }
   /** The tool call that changed them. */
   callID?: string | null
+}
+/** A file that a patch has changed. */
+export type PatchedFile = {
+  /** The absolute path. */
+  filePath: string
+  /** What was done. */
+  action: PatchAction
+  /** Lines added. */
+  additions: number
+  /** Lines removed. */
+  deletions: number
 }
 /** Params of `path.get`. */
 export type PathGetParams = {
@@ -2443,15 +2504,15 @@ export type PermissionConfig = Action | {
   glob?: PermissionSetting
   /** Listing directories. */
   list?: PermissionSetting
-  /** Fetching web pages; not used yet. */
+  /** Fetching web pages; patterns are URLs. */
   webfetch?: PermissionSetting
   /** Starting child sessions; patterns are names of agents. */
   task?: PermissionSetting
-  /** Loading skills; not used yet. */
+  /** Loading skills; patterns are their names. */
   skill?: PermissionSetting
   /** Keeping the task list. */
   todo?: PermissionSetting
-  /** Asking the user questions; not used yet. */
+  /** Asking the user questions. */
   question?: PermissionSetting
   /** Touching files outside the worktree; patterns are directories. */
   external_directory?: PermissionSetting
@@ -2520,6 +2581,14 @@ export type PermissionMetadata = {
   version?: string | null
   /** Of the type `external_directory`: the directory that "always" grants. */
   directory?: string | null
+  /** Of a patch: the files that it would change. */
+  changes?: Array<PatchChange> | null
+  /** Of a fetch: the URL. */
+  url?: string | null
+  /** Of a fetch: what would be returned. */
+  format?: WebFormat | null
+  /** Of a fetch: the URL that has redirected to this one. */
+  redirectedFrom?: string | null
   /** Of a search: its pattern. */
   pattern?: string | null
   /** Of a search or a list: where. */
@@ -2580,6 +2649,104 @@ export type PermissionSetting = Action | { [key: string]: Action }
 export type PermissionTime = {
   /** Milliseconds since 1970. */
   created: number
+}
+/** What to do with a background command. */
+export type ProcessAction = "list" | "read" | "end"
+/** Params of `process.end`. */
+export type ProcessEndParams = {
+  /** The command. */
+  id: ProcessId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A background command. */
+export type ProcessId = string
+/** A background command. */
+export type ProcessInfo = {
+  /** Its id. */
+  id: ProcessId
+  /** The session that it belongs to. */
+  sessionID: SessionId
+  /** The command line. */
+  command: string
+  /** What it does, in the model's words. */
+  description?: string | null
+  /** The directory in which it runs. */
+  directory: string
+  /** The process of its shell, which leads its process group. */
+  pid: number
+  /** When it was started. */
+  started: number
+  /** Whether it runs. */
+  status: ProcessStatus
+  /** Its exit code, once it has ended; absent where a signal ended it. */
+  exit?: number | null
+  /** When it ended. */
+  ended?: number | null
+}
+/** Params of `process.list`. */
+export type ProcessListParams = {
+  /** Only this session and its descendants. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** A part of the output of a background command. */
+export type ProcessOutput = {
+  /** The text; keys are taken out of it. */
+  text: string
+  /** Where it begins; greater than the offset that was asked for where that is no longer kept. */
+  offset: number
+  /** The offset of the next output. */
+  next: number
+}
+/** Params of `process.read`. */
+export type ProcessReadParams = {
+  /** The command. */
+  id: ProcessId
+  /** Where to begin, in bytes of the output since its beginning; default: the oldest that is kept. */
+  offset?: number | null
+  /** The most bytes; default and at most 1 MiB. */
+  limit?: number | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** Whether a background command runs. */
+export type ProcessStatus = "running" | "exited"
+/** Arguments of `process`. */
+export type ProcessToolInput = {
+  /** What to do. */
+  action: ProcessAction
+  /** The background command. */
+  id?: string | null
+  /** Where to begin to read. */
+  offset?: number | null
+  /** How many milliseconds to wait for new output. */
+  wait?: number | null
+}
+/** What a look at background commands reports. */
+export type ProcessToolMetadata = {
+  /** Those that it is about. */
+  processes: Array<ProcessInfo>
+  /** Where the output begins that was read. */
+  offset?: number | null
+  /** Where the next output begins. */
+  next?: number | null
+  /** The model got only a part of the result. */
+  truncated?: boolean | null
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
+/** A background command. */
+export type ProcessUpdatedInfo = {
+  /** Its state. */
+  info: ProcessInfo
 }
 /** A repository with all its worktrees, or a directory outside git. */
 export type Project = {
@@ -2757,8 +2924,116 @@ export type ProviderOptions = {
   /** Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and what lies below them; only in the user's own settings. */
   trustedURLs?: Array<string>
 }
+/** One or more questions that the model asks together. The turn waits for the answer. */
+export type Question = {
+  /** The request's id. */
+  id: QuestionId
+  /** The session that asks. */
+  sessionID: SessionId
+  /** The assistant message that holds the tool call. */
+  messageID: MessageId
+  /** The tool call. */
+  callID: string
+  /** What is asked. What cannot be seen is spelled out, as `\u{202e}`. */
+  questions: Array<QuestionItem>
+  /** When it was asked. */
+  time: PermissionTime
+}
 /** A question of the model to the user. */
 export type QuestionId = string
+/** Arguments of `question`. */
+export type QuestionInput = {
+  /** What is asked, all at once. */
+  questions: Array<QuestionInputItem>
+}
+/** A question as the model writes it. */
+export type QuestionInputItem = {
+  /** A short label. */
+  header: string
+  /** The question. */
+  question: string
+  /** The answers to choose from. */
+  options: Array<QuestionOption>
+  /** More than one option may be chosen; default: no. */
+  multiple?: boolean | null
+  /** An answer may be the user's own text; default: yes. */
+  custom?: boolean | null
+}
+/** One question. */
+export type QuestionItem = {
+  /** A short label, for a tab or a heading. */
+  header: string
+  /** The question. */
+  question: string
+  /** The answers to choose from. */
+  options: Array<QuestionOption>
+  /** More than one option may be chosen. */
+  multiple?: boolean
+  /** An answer may be the user's own text. */
+  custom?: boolean
+}
+/** Params of `question.list`. */
+export type QuestionListParams = {
+  /** Only this session and its descendants. */
+  sessionID?: SessionId | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** What an answered question reports. */
+export type QuestionMetadata = {
+  /** What was asked. */
+  questions: Array<QuestionItem>
+  /** For each question the chosen labels, or the user's own text. */
+  answers: Array<Array<string>>
+}
+/** An answer to choose. */
+export type QuestionOption = {
+  /** What the answer is called; distinct within a question. */
+  label: string
+  /** What it means. */
+  description: string
+}
+/** How a request of the model ended. */
+export type QuestionOutcome = "answered" | "rejected" | "aborted" | "expired"
+/** Params of `question.reject`. */
+export type QuestionRejectParams = {
+  /** The session that asks. */
+  sessionID: SessionId
+  /** The request. */
+  questionID: QuestionId
+  /** A message for the model. */
+  message?: string | null
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
+/** How a question of a model ended. */
+export type QuestionRepliedInfo = {
+  /** The session. */
+  sessionID: SessionId
+  /** The request. */
+  questionID: QuestionId
+  /** How it ended. */
+  outcome: QuestionOutcome
+  /** The answers, one list for each question; null where it was not answered. */
+  answers?: Array<Array<string>> | null
+}
+/** Params of `question.reply`. */
+export type QuestionReplyParams = {
+  /** The session that asks. */
+  sessionID: SessionId
+  /** The request. */
+  questionID: QuestionId
+  /** For each question, in order, the labels of the chosen options, or the user's own text where `custom` allows it. An empty list leaves a question unanswered. */
+  answers: Array<Array<string>>
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** Result of `session.steer` and `session.queue.replace`. */
 export type QueuedMessage = {
   /** The user message. */
@@ -2773,6 +3048,15 @@ export type QueuedPrompt = {
   /** Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own. */
   steers?: boolean
 }
+/** One of several files that were read in one call. */
+export type ReadFile = {
+  /** The path as the model gave it. */
+  filePath: string
+  /** Why it was not read. */
+  error?: string | null
+  /** How many lines it has, where that is known. */
+  lines?: number | null
+}
 /** Arguments of `read`. */
 export type ReadInput = {
   /** The file or directory. */
@@ -2781,6 +3065,8 @@ export type ReadInput = {
   offset?: number | null
   /** How many lines. */
   limit?: number | null
+  /** Further files, read from their first lines. */
+  filePaths?: Array<string> | null
 }
 /** What a read file reports. */
 export type ReadMetadata = {
@@ -2792,6 +3078,8 @@ export type ReadMetadata = {
   truncated: boolean
   /** How many lines the file has, where that is known. */
   lines?: number | null
+  /** Where the call read several files: each of them. */
+  files?: Array<ReadFile>
   /** The text was one that an editor has not saved. */
   unsaved?: boolean | null
   /** The files with instructions of the directories around it, which the model got too. */
@@ -3654,6 +3942,22 @@ export type SessionUpdateParams = {
 }
 /** How grave an advice is. */
 export type Severity = "error" | "warning" | "info"
+/** Arguments of `skill`. */
+export type SkillInput = {
+  /** The name of the skill. */
+  name: string
+}
+/** What a loaded skill reports. */
+export type SkillMetadata = {
+  /** Its name. */
+  name: string
+  /** The folder of the skill. */
+  folder: string
+  /** The model got only a part of it. */
+  truncated?: boolean | null
+  /** The file with the whole text. */
+  outputPath?: string | null
+}
 /** A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may have it. */
 export type SnapshotPart = {
   /** The part's id. */
@@ -4289,6 +4593,34 @@ export type VcsInfo = {
   /** The checkouts of the repository, the main one first; at most 1,000. */
   worktrees: Array<VcsCheckout>
 }
+/** Arguments of `webfetch`. */
+export type WebFetchInput = {
+  /** The complete URL. */
+  url: string
+  /** What to return; default: markdown. */
+  format?: WebFormat | null
+  /** The timeout in seconds. */
+  timeout?: number | null
+}
+/** What a fetched page reports. */
+export type WebFetchMetadata = {
+  /** The URL that has answered, after redirects. */
+  url: string
+  /** The status of the answer. */
+  status: number
+  /** The media type, without parameters; empty if there is none. */
+  contentType: string
+  /** The size of the answer in bytes. */
+  bytes: number
+  /** What was returned. */
+  format: WebFormat
+  /** The model got only a part of the result. */
+  truncated?: boolean | null
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
+/** The form in which a page is returned. */
+export type WebFormat = "markdown" | "text" | "html" | "json"
 /** Arguments of `write`. */
 export type WriteInput = {
   /** The file. */
@@ -4307,10 +4639,15 @@ export interface Tools {
   glob: { input: GlobInput; metadata: GlobMetadata }
   grep: { input: GrepInput; metadata: GrepMetadata }
   list: { input: ListInput; metadata: ListMetadata }
+  patch: { input: PatchInput; metadata: PatchMetadata }
+  process: { input: ProcessToolInput; metadata: ProcessToolMetadata }
+  question: { input: QuestionInput; metadata: QuestionMetadata }
   read: { input: ReadInput; metadata: ReadMetadata }
+  skill: { input: SkillInput; metadata: SkillMetadata }
   task: { input: TaskInput; metadata: TaskMetadata }
   todoread: { input: TodoReadInput; metadata: TodoMetadata }
   todowrite: { input: TodoWriteInput; metadata: TodoMetadata }
+  webfetch: { input: WebFetchInput; metadata: WebFetchMetadata }
   write: { input: WriteInput; metadata: EditMetadata }
 }
 
@@ -4436,6 +4773,18 @@ export interface Methods {
   "permission.grants": { params: PermissionGrantsParams; result: Array<Grant> }
   /** Revokes a grant. */
   "permission.revoke": { params: PermissionRevokeParams; result: boolean }
+  /** Lists the open questions of models. */
+  "question.list": { params: QuestionListParams; result: Array<Question> }
+  /** Answers the questions that a model has asked together. */
+  "question.reply": { params: QuestionReplyParams; result: Session }
+  /** Tells a model that its questions will not be answered. */
+  "question.reject": { params: QuestionRejectParams; result: Session }
+  /** Lists the background commands of sessions, those that run and those that have ended not long ago. */
+  "process.list": { params: ProcessListParams; result: Array<ProcessInfo> }
+  /** Reads the output of a background command from an offset on. */
+  "process.read": { params: ProcessReadParams; result: ProcessOutput }
+  /** Ends a background command with everything that it has started; returns whether it was running. */
+  "process.end": { params: ProcessEndParams; result: boolean }
   /** Finds symbols of the directory's files by their names, best first; no language server is needed. */
   "symbol.find": { params: SymbolFindParams; result: Array<Symbol> }
   /** Announces the text of a file that the client holds open: it is read before the disk. */

@@ -325,6 +325,21 @@ fn events_fit_the_schema() {
         ("session.status", json!({ "sessionID": id("ses"), "status": { "type": "waiting", "permissionID": id("per"), "since": 1 } })),
         ("session.status", json!({ "sessionID": id("ses"), "status": { "type": "idle" } })),
         ("message.part.updated", json!({ "part": part })),
+        (
+            "question.asked",
+            json!({
+                "id": id("que"), "sessionID": id("ses"), "messageID": id("msg"), "callID": "1", "time": { "created": 1 },
+                "questions": [{ "header": "h", "question": "q", "options": [{ "label": "a", "description": "b" }], "multiple": false, "custom": true }],
+            }),
+        ),
+        ("question.replied", json!({ "sessionID": id("ses"), "questionID": id("que"), "outcome": "answered", "answers": [["a"], []] })),
+        ("question.replied", json!({ "sessionID": id("ses"), "questionID": id("que"), "outcome": "rejected", "answers": null })),
+        (
+            "process.updated",
+            json!({ "info": {
+                "id": id("prc"), "sessionID": id("ses"), "command": "make", "directory": "/tmp", "pid": 7, "started": 1, "status": "running",
+            } }),
+        ),
         ("permission.replied", json!({ "sessionID": id("ses"), "permissionID": id("per"), "response": "expired" })),
     ] {
         let payload: EventPayload = serde_json::from_value(json!({ "type": name, "properties": properties })).unwrap();

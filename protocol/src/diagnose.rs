@@ -10,7 +10,7 @@ use crate::{
     daemon::LogLevel,
     diagnose_machine::{Advice, DiagnosisMachine, DiagnosisMemory, DiagnosisSettings, DiagnosisStore},
     editor::ClientCapabilities,
-    id::{MessageId, PermissionId, ProjectId, SessionId},
+    id::{MessageId, ProjectId, SessionId},
     sandbox::DiagnosisSandbox,
     session::SessionStatus,
 };
@@ -335,19 +335,19 @@ pub struct DiagnosisQuestions {
     /// Why the list is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The oldest first, at most 100. What they ask for is told by `permission.list`.
+    /// The oldest first, at most 100. What they ask for is told by `permission.list` and `question.list`.
     pub list: Vec<DiagnosisQuestion>,
 }
 
 /// An open question.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct DiagnosisQuestion {
-    /// The question's id.
-    pub id: PermissionId,
+    /// The question's id, of a permission or of a model's question.
+    pub id: String,
     /// The session that asks.
     #[serde(rename = "sessionID")]
     pub session_id: SessionId,
-    /// The permission's type, such as `bash` or `edit`.
+    /// The permission's type, such as `bash` or `edit`; `question` of a question that a model asks.
     #[serde(rename = "type")]
     pub kind: String,
     /// Since when it waits.

@@ -8,11 +8,13 @@ use crate::{
     editor::EditorOpenInfo,
     find::FileEvent,
     hunk::Hunk,
-    id::{MessageId, PartId, PermissionId, ProjectId, SessionId},
+    id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
     message::{Message, MessageError},
     part::Part,
     permission::{Permission, PermissionOutcome},
+    process::ProcessInfo,
     project::Project,
+    question::{Question, QuestionOutcome},
     session::{Session, SessionStatus},
     todo::Todo,
 };
@@ -117,6 +119,12 @@ events! {
     PermissionReplied "permission.replied" PermissionRepliedInfo, logged;
     /// The turn of a command has begun; its shell lines have run.
     CommandExecuted "command.executed" CommandInfo, logged;
+    /// A model asks the user; the turn waits for the answer.
+    QuestionAsked "question.asked" Question, logged;
+    /// A question of a model was answered, rejected or withdrawn.
+    QuestionReplied "question.replied" QuestionRepliedInfo, logged;
+    /// A background command was started, or has ended.
+    ProcessUpdated "process.updated" ProcessUpdatedInfo, logged;
     /// The task list changed.
     TodoUpdated "todo.updated" TodoInfo, logged;
     /// The hunks of a file changed: by a step of a turn, a verdict, or an undo.
@@ -275,6 +283,24 @@ properties! {
         permission_id: PermissionId,
         /// How it ended.
         response: PermissionOutcome,
+    }
+    /// How a question of a model ended.
+    QuestionRepliedInfo {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The request.
+        #[serde(rename = "questionID")]
+        question_id: QuestionId,
+        /// How it ended.
+        outcome: QuestionOutcome,
+        /// The answers, one list for each question; null where it was not answered.
+        answers: Option<Vec<Vec<String>>>,
+    }
+    /// A background command.
+    ProcessUpdatedInfo {
+        /// Its state.
+        info: ProcessInfo,
     }
     /// A task list.
     TodoInfo {

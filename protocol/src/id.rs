@@ -118,6 +118,8 @@ ids! {
     PermissionId "per";
     /// A question of the model to the user.
     QuestionId "que";
+    /// A background command.
+    ProcessId "prc";
     /// A remembered permission.
     GrantId "grt";
     /// An edit that an editor is asked to make.

@@ -142,6 +142,20 @@ macro_rules! for_each_method {
             /// Revokes a grant.
             call PermissionRevoke = "permission.revoke" (permission::PermissionRevokeParams) -> bool, - "", retry never;
 
+            /// Lists the open questions of models.
+            call QuestionList = "question.list" (question::QuestionListParams) -> Vec<question::Question>, - "", retry read;
+            /// Answers the questions that a model has asked together.
+            call QuestionReply = "question.reply" (question::QuestionReplyParams) -> session::Session, - "", retry never;
+            /// Tells a model that its questions will not be answered.
+            call QuestionReject = "question.reject" (question::QuestionRejectParams) -> session::Session, - "", retry never;
+
+            /// Lists the background commands of sessions, those that run and those that have ended not long ago.
+            call ProcessList = "process.list" (process::ProcessListParams) -> Vec<process::ProcessInfo>, - "", retry read;
+            /// Reads the output of a background command from an offset on.
+            call ProcessRead = "process.read" (process::ProcessReadParams) -> process::ProcessOutput, - "", retry read;
+            /// Ends a background command with everything that it has started; returns whether it was running.
+            call ProcessEnd = "process.end" (process::ProcessEndParams) -> bool, - "", retry read;
+
             /// Finds symbols of the directory's files by their names, best first; no language server is needed.
             call SymbolFind = "symbol.find" (symbol::SymbolFindParams) -> Vec<symbol::Symbol>, - "", retry read;
             /// Announces the text of a file that the client holds open: it is read before the disk.
@@ -261,7 +275,7 @@ macro_rules! define {
 
 use crate::{
     agent, auth, buffer, command, config, daemon, diagnose, diagnostics, editor, event, export, file, find, gc, hunk, listen, message,
-    permission, project, provider, queue, revert, session, symbol, text, todo, tool, usage,
+    permission, process, project, provider, question, queue, revert, session, symbol, text, todo, tool, usage,
 };
 
 for_each_method!(define);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     id::{GrantId, MessageId, PermissionId, ProjectId, SessionId},
-    tools::PermissionMetadata,
+    permission_metadata::PermissionMetadata,
 };
 
 params! {

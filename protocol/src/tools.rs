@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{MessageId, SessionId},
+    process::ProcessInfo,
     provider::ModelRef,
+    question::{QuestionItem, QuestionOption},
     sandbox::SandboxReport,
     todo::Todo,
     tokens::Tokens,
@@ -41,10 +43,15 @@ tools! {
     "glob" GlobInput, GlobMetadata;
     "grep" GrepInput, GrepMetadata;
     "list" ListInput, ListMetadata;
+    "patch" PatchInput, PatchMetadata;
+    "process" ProcessToolInput, ProcessToolMetadata;
+    "question" QuestionInput, QuestionMetadata;
     "read" ReadInput, ReadMetadata;
+    "skill" SkillInput, SkillMetadata;
     "task" TaskInput, TaskMetadata;
     "todoread" TodoReadInput, TodoMetadata;
     "todowrite" TodoWriteInput, TodoMetadata;
+    "webfetch" WebFetchInput, WebFetchMetadata;
     "write" WriteInput, EditMetadata;
 }
 
@@ -60,6 +67,46 @@ pub enum TaskStatus {
     Partial,
     /// It has given nothing.
     Failed,
+}
+
+/// What is done to a file by a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PatchAction {
+    /// It is new.
+    Add,
+    /// Its content changes.
+    Update,
+    /// It goes.
+    Delete,
+    /// It comes from another name, which is told as deleted.
+    Move,
+}
+
+/// What to do with a background command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessAction {
+    /// Name all of the session.
+    List,
+    /// Read the output of one.
+    Read,
+    /// End one.
+    End,
+}
+
+/// The form in which a page is returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WebFormat {
+    /// HTML is converted.
+    Markdown,
+    /// Without markup.
+    Text,
+    /// As it was sent.
+    Html,
+    /// Checked and laid out.
+    Json,
 }
 
 macro_rules! records {
@@ -84,6 +131,9 @@ records! {
         /// The timeout in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout: Option<u64>,
+        /// Run it in the background; default: no.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        background: Option<bool>,
         /// Why it should run outside of the sandbox.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outside: Option<String>,
@@ -111,6 +161,9 @@ records! {
         /// Processes that go on in the background.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         running: Vec<BashProcess>,
+        /// The background command, as it was when the call returned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<ProcessInfo>,
         /// What it ran in; absent where nothing confined it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sandbox: Option<SandboxReport>,
@@ -171,6 +224,20 @@ records! {
         /// How many lines.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
+        /// Further files, read from their first lines.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file_paths: Option<Vec<String>>,
+    }
+    /// One of several files that were read in one call.
+    ReadFile {
+        /// The path as the model gave it.
+        file_path: String,
+        /// Why it was not read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// How many lines it has, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lines: Option<u64>,
     }
     /// What a read file reports.
     ReadMetadata {
@@ -185,6 +252,9 @@ records! {
         /// How many lines the file has, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lines: Option<u64>,
+        /// Where the call read several files: each of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<ReadFile>,
         /// The text was one that an editor has not saved.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unsaved: Option<bool>,
@@ -305,6 +375,155 @@ records! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output_path: Option<String>,
     }
+    /// Arguments of `question`.
+    QuestionInput {
+        /// What is asked, all at once.
+        questions: Vec<QuestionInputItem>,
+    }
+    /// A question as the model writes it.
+    QuestionInputItem {
+        /// A short label.
+        header: String,
+        /// The question.
+        question: String,
+        /// The answers to choose from.
+        options: Vec<QuestionOption>,
+        /// More than one option may be chosen; default: no.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        multiple: Option<bool>,
+        /// An answer may be the user's own text; default: yes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        custom: Option<bool>,
+    }
+    /// What an answered question reports.
+    QuestionMetadata {
+        /// What was asked.
+        questions: Vec<QuestionItem>,
+        /// For each question the chosen labels, or the user's own text.
+        answers: Vec<Vec<String>>,
+    }
+    /// Arguments of `patch`.
+    PatchInput {
+        /// The whole patch.
+        patch_text: String,
+    }
+    /// What a patch reports.
+    PatchMetadata {
+        /// All changes as a unified diff.
+        diff: String,
+        /// Lines added.
+        additions: u64,
+        /// Lines removed.
+        deletions: u64,
+        /// The changed files; a moved file stands there with both names.
+        files: Vec<PatchedFile>,
+        /// The model got only a part of the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncated: Option<bool>,
+        /// The file with the whole result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_path: Option<String>,
+    }
+    /// A file that a patch has changed.
+    PatchedFile {
+        /// The absolute path.
+        file_path: String,
+        /// What was done.
+        action: PatchAction,
+        /// Lines added.
+        additions: u64,
+        /// Lines removed.
+        deletions: u64,
+    }
+    /// A file that a patch would change.
+    PatchChange {
+        /// The absolute path.
+        file_path: String,
+        /// What would be done.
+        action: PatchAction,
+        /// BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    }
+    /// Arguments of `process`.
+    ProcessToolInput {
+        /// What to do.
+        action: ProcessAction,
+        /// The background command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// Where to begin to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<u64>,
+        /// How many milliseconds to wait for new output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait: Option<u64>,
+    }
+    /// What a look at background commands reports.
+    ProcessToolMetadata {
+        /// Those that it is about.
+        processes: Vec<ProcessInfo>,
+        /// Where the output begins that was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<u64>,
+        /// Where the next output begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+        /// The model got only a part of the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncated: Option<bool>,
+        /// The file with the whole result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_path: Option<String>,
+    }
+    /// Arguments of `webfetch`.
+    WebFetchInput {
+        /// The complete URL.
+        url: String,
+        /// What to return; default: markdown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        format: Option<WebFormat>,
+        /// The timeout in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<u64>,
+    }
+    /// What a fetched page reports.
+    WebFetchMetadata {
+        /// The URL that has answered, after redirects.
+        url: String,
+        /// The status of the answer.
+        status: u16,
+        /// The media type, without parameters; empty if there is none.
+        content_type: String,
+        /// The size of the answer in bytes.
+        bytes: u64,
+        /// What was returned.
+        format: WebFormat,
+        /// The model got only a part of the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncated: Option<bool>,
+        /// The file with the whole result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_path: Option<String>,
+    }
+    /// Arguments of `skill`.
+    SkillInput {
+        /// The name of the skill.
+        name: String,
+    }
+    /// What a loaded skill reports.
+    SkillMetadata {
+        /// Its name.
+        name: String,
+        /// The folder of the skill.
+        folder: String,
+        /// The model got only a part of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncated: Option<bool>,
+        /// The file with the whole text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_path: Option<String>,
+    }
     /// Arguments of `todoread`: none.
     TodoReadInput {}
     /// Arguments of `todowrite`.
@@ -316,72 +535,5 @@ records! {
     TodoMetadata {
         /// The whole list.
         todos: Vec<Todo>,
-    }
-    /// More about a question. What is there depends on the permission's type and on what asks; a command also asks for
-    /// the types `read`, `edit`, `external_directory` and `sandbox`.
-    PermissionMetadata {
-        /// Of a command: the line as it will run.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        command: Option<String>,
-        /// The line with what cannot be seen as `\u{202e}`, where that differs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        shown: Option<String>,
-        /// Of a command: what it does, in the model's words.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        description: Option<String>,
-        /// Of a command: the directory in which it runs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        workdir: Option<String>,
-        /// Of a command: patterns of the places outside of the worktree, and of those that hold keys, that it works in.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        directories: Option<Vec<String>>,
-        /// Of a command: false where it cannot be told what it runs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        understood: Option<bool>,
-        /// Where a command is not understood: the patterns that rules deny. `polytree run --yes` rejects the question.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        denies: Option<Vec<String>>,
-        /// Of a git command: what the repository's settings could make it run.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        git: Option<Vec<String>>,
-        /// Of a command that is granted for one place only: by what names grants know it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        bound: Option<std::collections::BTreeMap<String, Vec<String>>>,
-        /// Of a command: what it would run in.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sandbox: Option<SandboxReport>,
-        /// Of the type `sandbox`: why it should run outside of it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-        /// Of a file: its absolute path.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        file_path: Option<String>,
-        /// Of the type `edit`: the change as a unified diff.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        diff: Option<String>,
-        /// Of the type `edit`: BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        version: Option<String>,
-        /// Of the type `external_directory`: the directory that "always" grants.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        directory: Option<String>,
-        /// Of a search: its pattern.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pattern: Option<String>,
-        /// Of a search or a list: where.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        path: Option<String>,
-        /// Of a search: only files whose path matches this.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        include: Option<String>,
-        /// Of a search: the files in which matches were found and which a rule asks for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        files: Option<Vec<String>>,
-        /// Of the type `repeat`: the tool that is called again and again.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        tool: Option<String>,
-        /// Of the type `repeat`: its arguments.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        input: Option<serde_json::Value>,
     }
 }

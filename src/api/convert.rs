@@ -53,6 +53,16 @@ impl From<permission::Error> for Error {
     }
 }
 
+impl From<permission::InquiryError> for Error {
+    fn from(error: permission::InquiryError) -> Self {
+        match error {
+            permission::InquiryError::NotFound(_) => Error::new(ErrorKind::NotFound, error.to_string()),
+            permission::InquiryError::Answered(_) => Error::conflict(error.to_string()),
+            permission::InquiryError::Storage(error) => error.into(),
+        }
+    }
+}
+
 impl From<symbols::Error> for Error {
     fn from(error: symbols::Error) -> Self {
         match error {

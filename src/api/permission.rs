@@ -1,5 +1,7 @@
 //! The handlers of `permission.*`.
 
+pub mod question;
+
 use polytree_protocol::{
     id::SessionId,
     methods::{PermissionGrants, PermissionList, PermissionReply, PermissionRevoke},

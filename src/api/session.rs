@@ -3,6 +3,7 @@
 mod command;
 mod compact;
 mod hunk;
+mod process;
 mod revert;
 mod usage;
 

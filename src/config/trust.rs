@@ -19,6 +19,10 @@ pub const PROJECT_FOLDER: &str = ".polytree";
 /// The size limit of a file that needs trust. A larger one is never used.
 const MAX_COUNTED_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The folder of skills in it and in the user's, and the file that makes a folder a skill.
+pub const SKILL_FOLDER: &str = "skill";
+pub const SKILL_FILE: &str = "SKILL.md";
+
 /// A file that needs trust, with a state of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedFile {
@@ -63,6 +67,8 @@ pub fn files_that_count(worktree: &AbsPath, directory: &AbsPath) -> Vec<TrustedF
             found.extend(folders::definitions(&folder, kind, Some(worktree)).into_iter().map(|(_, path)| path));
         }
         found.extend(folders::files(&folder.join("plugin"), Some(worktree)));
+        let is_skill = |path: &AbsPath| path.as_path().file_name().is_some_and(|name| name == SKILL_FILE);
+        found.extend(folders::files(&folder.join(SKILL_FOLDER), Some(worktree)).into_iter().filter(is_skill));
     }
     found.iter().filter_map(|path| digest_of(worktree, path)).collect()
 }

@@ -60,7 +60,7 @@ fn running(running: usize) -> Load {
 fn situations() -> impl Strategy<Value = Situation> {
     let kind = prop_oneof![Just(OwnerKind::Detached), Just(OwnerKind::Foreground), Just(OwnerKind::Standalone)];
     let stop = prop_oneof![Just(None), Just(Some(StopMode::Wait)), Just(Some(StopMode::Now))];
-    let load = (0usize..3, 0usize..3, 0usize..3).prop_map(|(running, queued, busy)| Load { running, queued, busy });
+    let load = (0usize..3, 0usize..3, 0usize..3).prop_map(|(running, queued, busy)| Load { running, queued, busy, ..Load::default() });
     let room = prop_oneof![Just(None), Just(Some("9.0.0".to_owned()))];
     let idle = prop_oneof![Just(None), (1u64..5).prop_map(|seconds| Some(Duration::from_secs(seconds)))];
     (kind, 0usize..3, 0usize..3, load, stop, room, idle, (0u64..10).prop_map(Duration::from_secs)).prop_map(
@@ -174,7 +174,7 @@ async fn other_daemons_stay() {
 #[tokio::test]
 async fn a_stop_waits_for_turns_and_a_second_one_does_not() {
     let Daemon { life, work, .. } = daemon(OwnerKind::Foreground);
-    work.set(Load { running: 2, queued: 1, busy: 0 });
+    work.set(Load { running: 2, queued: 1, ..Load::default() });
     assert_eq!(life.stop(StopMode::Wait), Some(2));
     assert!(work.close_if_idle(), "new work is refused");
     let end = life.end();

@@ -28,7 +28,7 @@ use crate::{
     file::save::unfinished,
     find::{Finder, symbols::Symbols, text::SearchSlots},
     overlay::Overlay,
-    permission::Broker,
+    permission::{Broker, Inquirer},
     project::Projects,
     session::{self, Load, Sessions},
     snapshot::Snapshots,
@@ -41,7 +41,7 @@ use crate::{
         version::version,
     },
     store::{self, Durability, Owner, OwnerKind, Ownership, Room, Store, aside::SetAside},
-    tool::context::Environment,
+    tool::{background::Processes, context::Environment},
 };
 
 /// The interval of closing idle directories and removing old events.
@@ -133,6 +133,10 @@ pub struct Daemon {
     pub places: Places,
     pub events: Arc<Events>,
     pub broker: Arc<Broker>,
+    /// What models ask the user.
+    pub inquirer: Arc<Inquirer>,
+    /// Commands in the background.
+    pub processes: Arc<Processes>,
     pub sessions: Sessions,
     pub projects: Arc<Projects>,
     /// Unsaved texts of editors.
@@ -196,8 +200,10 @@ impl Daemon {
         ownership.watch_store(store.path())?;
         let events = Events::open(Arc::clone(&store));
         let broker = Arc::new(Broker::new(Arc::clone(&store)));
+        let inquirer = Arc::new(Inquirer::new(Arc::clone(&store)));
         let overlay = Arc::<Overlay>::default();
         let tasks = Tasks::new();
+        let processes = Arc::new(Processes::open(Arc::clone(&store), places.data.join("processes"), tasks.child()));
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
         let finder = Arc::new(Finder::new(Arc::clone(&store), tasks.child()));
         let (notes, below) = (places.data.join("unfinished"), tasks.child());
@@ -211,7 +217,16 @@ impl Daemon {
         let projects = Arc::new(projects);
         let followers = Followers::new(Arc::clone(&projects), Arc::clone(&store), tasks.child());
         let workspaces = Arc::clone(&projects) as _;
-        let sessions = Sessions::open(Arc::clone(&store), Arc::clone(&broker), workspaces, Arc::clone(&snapshots), tasks.child()).await?;
+        let sessions = Sessions::open(
+            Arc::clone(&store),
+            Arc::clone(&broker),
+            Arc::clone(&inquirer),
+            Arc::clone(&processes),
+            workspaces,
+            Arc::clone(&snapshots),
+            tasks.child(),
+        )
+        .await?;
         let (clients, listeners) = (Arc::<Clients>::default(), Arc::<Listeners>::default());
         let work = Arc::new(sessions.clone());
         let life = Life::new(ownership.kind(), settings.idle, work, clients.count(), listeners.count());
@@ -222,6 +237,8 @@ impl Daemon {
             places,
             events,
             broker,
+            inquirer,
+            processes,
             sessions,
             projects,
             overlay,

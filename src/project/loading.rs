@@ -88,8 +88,9 @@ impl Loading {
         let output_directory = self.places.data.join("output").join(instance.project.id.as_str());
         let keys = models.known_keys();
         let guard = guard::guard(&self.places, instance, &output_directory, &keys, environment);
-        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let default_rules = tool::default_rules(&tools);
+        tool::skill::with_skills(&mut tools, &self.places, worktree, directory, &is_trusted);
         let may_read = guard::may_read(&settings, &default_rules, worktree, &guard);
         let texts = instructions::discover(&self.places, worktree, directory, &settings, environment, &may_read);
         Ok(Arc::new(Workspace {

@@ -24,7 +24,10 @@ pub(crate) use catalog::{
     local_servers::{Kind as LocalKind, Probe, addresses as local_addresses},
 };
 pub use catalog::{built_in, file::ProviderRow};
-pub(crate) use http::network::{Network, NetworkSettings};
+pub(crate) use http::{
+    client::use_ring,
+    network::{Network, NetworkSettings},
+};
 pub(crate) use known_keys::{KnownKeys, known_keys};
 pub(crate) use recording::{RECORD, REPLAY, REPLAY_TIMED, Recording, Recordings, format::Sanitizer, record::Recorded, replay::Replayed};
 pub(crate) use refused::Refused;

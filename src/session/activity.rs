@@ -18,6 +18,8 @@ pub struct Load {
     pub queued: usize,
     /// Calls that may start a turn, and work beside turns.
     pub busy: usize,
+    /// Commands in the background. A daemon that is told to stop does not wait for them.
+    pub processes: usize,
 }
 
 impl Load {
@@ -124,7 +126,7 @@ impl Activity {
 
 impl State {
     fn load(&self, running: usize) -> Load {
-        Load { running, queued: self.queued.values().sum(), busy: self.busy }
+        Load { running, queued: self.queued.values().sum(), busy: self.busy, processes: 0 }
     }
 }
 
@@ -151,7 +153,7 @@ mod tests {
         assert!(!activity.close_if_idle(|| 0));
         drop(work);
         activity.set_queued(&session, 2);
-        assert_eq!(activity.load(|| 3), Load { running: 3, queued: 2, busy: 0 });
+        assert_eq!(activity.load(|| 3), Load { running: 3, queued: 2, ..Load::default() });
         assert!(!activity.close_if_idle(|| 0));
         activity.set_queued(&session, 0);
         assert!(!activity.close_if_idle(|| 1) && activity.enter().is_some());

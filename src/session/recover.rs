@@ -12,9 +12,11 @@ use crate::{
 /// At the start of a daemon. Returns the sessions that could not be closed because the store cannot be written now.
 pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
     let (mut sessions, queued) = shared.store.left_over().await?;
-    for question in shared.broker.open().await? {
-        if !sessions.contains(&question.permission.session_id) {
-            sessions.push(question.permission.session_id);
+    let permissions = shared.broker.open().await?.into_iter().map(|question| question.permission.session_id);
+    let inquiries = shared.store.open_inquiries().await?.into_iter().map(|inquiry| inquiry.question.session_id);
+    for id in permissions.chain(inquiries) {
+        if !sessions.contains(&id) {
+            sessions.push(id);
         }
     }
     for id in queued {
@@ -24,8 +26,8 @@ pub(super) async fn recover(shared: &Shared) -> Result<Vec<SessionId>, Error> {
     for id in sessions {
         match settle(shared, &id, Cause::Restart).await {
             Ok(settled) => {
-                for question in settled.waiting {
-                    shared.statuses.remember(&id, question.id, question.time.created);
+                for (waits_for, since) in settled.waiting {
+                    shared.statuses.remember(&id, waits_for, since);
                 }
             }
             // Everything can still be read.

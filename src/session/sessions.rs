@@ -26,10 +26,11 @@ use super::{
     task, title,
 };
 use crate::{
-    permission::{Broker, rules},
+    permission::{Broker, Inquirer, rules},
     snapshot::Snapshots,
     stdx::{ids, tasks::Tasks, time::now_ms, version::version},
     store::{Created, Messages, Store, UsageQuery},
+    tool::background::Processes,
 };
 
 /// A list of messages is made in memory, and no door lets more through.
@@ -68,11 +69,13 @@ impl Sessions {
     pub async fn open(
         store: Arc<Store>,
         broker: Arc<Broker>,
+        inquirer: Arc<Inquirer>,
+        processes: Arc<Processes>,
         workspaces: Arc<dyn Workspaces>,
         snapshots: Arc<Snapshots>,
         tasks: Tasks,
     ) -> Result<Self, Error> {
-        let shared = Shared::new(store, broker, workspaces, snapshots, tasks);
+        let shared = Shared::new(store, broker, inquirer, processes, workspaces, snapshots, tasks);
         review::patch::recover(&shared).await;
         revert::recover(&shared).await;
         let unsettled = recover::recover(&shared).await?;
@@ -200,7 +203,7 @@ impl Sessions {
 
     /// What is under way in all sessions.
     pub fn load(&self) -> Load {
-        self.shared.activity.load(|| self.running())
+        Load { processes: self.shared.processes.running(), ..self.shared.activity.load(|| self.running()) }
     }
 
     /// Changes whenever [`Self::load`] may have changed.
@@ -215,7 +218,8 @@ impl Sessions {
 
     /// The same if nothing is under way. Returns whether no more prompts are taken.
     pub fn close_if_idle(&self) -> bool {
-        self.shared.activity.close_if_idle(|| self.running())
+        let activity = &self.shared.activity;
+        if self.shared.processes.running() > 0 { activity.is_closed() } else { activity.close_if_idle(|| self.running()) }
     }
 
     /// A prompt arrives: while the value is held, the daemon does not shut down.

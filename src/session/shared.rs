@@ -25,11 +25,11 @@ pub(super) use self::{
 use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
     git::Checkout,
-    permission::Broker,
+    permission::{Broker, Inquirer},
     snapshot::{Following, Snapshots},
     stdx::{disk, idle::IdlePool, paths::AbsPath, tasks::Tasks},
     store::Store,
-    tool::file_times::FileTimes,
+    tool::{background::Processes, file_times::FileTimes},
 };
 
 /// For so many sessions it is known which files they have read.
@@ -46,6 +46,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub store: Arc<Store>,
     pub broker: Arc<Broker>,
+    pub inquirer: Arc<Inquirer>,
+    /// The background commands.
+    pub processes: Arc<Processes>,
     pub workspaces: Arc<dyn Workspaces>,
     /// What sessions changed in files, to undo it.
     pub snapshots: Arc<Snapshots>,
@@ -71,11 +74,22 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(store: Arc<Store>, broker: Arc<Broker>, workspaces: Arc<dyn Workspaces>, snapshots: Arc<Snapshots>, tasks: Tasks) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        broker: Arc<Broker>,
+        inquirer: Arc<Inquirer>,
+        processes: Arc<Processes>,
+        workspaces: Arc<dyn Workspaces>,
+        snapshots: Arc<Snapshots>,
+        tasks: Tasks,
+    ) -> Self {
         let statuses = Statuses::default();
+        processes.tell(statuses.changed().clone());
         Self {
             store,
             broker,
+            inquirer,
+            processes,
             workspaces,
             snapshots,
             tasks,
@@ -157,6 +171,7 @@ impl Shared {
 
     pub fn forget(&self, id: &SessionId) {
         self.statuses.clear(id);
+        self.processes.end_session(id);
         self.take_deferred(id);
         self.file_times.remove(id);
         self.breakers.remove(id);

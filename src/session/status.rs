@@ -6,18 +6,18 @@ use std::{
 };
 
 use polytree_protocol::{
-    id::{PermissionId, SessionId},
+    id::SessionId,
     session::{SessionStatus, StatusWaiting},
 };
 use tokio::sync::watch;
 
-use crate::store::{Error, Scope, Store, Unit};
+use crate::store::{Error, Scope, Store, Unit, WaitsFor};
 
 #[derive(Debug, Default, Clone)]
 struct Entry {
     status: Option<SessionStatus>,
     // Tool calls run side by side, so several may wait at once; the oldest is shown.
-    waiting: Vec<(PermissionId, i64)>,
+    waiting: Vec<(WaitsFor, i64)>,
     /// How many tool calls run, those that wait included.
     calls: usize,
 }
@@ -25,8 +25,11 @@ struct Entry {
 impl Entry {
     fn shown(&self) -> SessionStatus {
         match self.waiting.first() {
-            Some((id, since)) => {
+            Some((WaitsFor::Permission(id), since)) => {
                 SessionStatus::Waiting(StatusWaiting { permission_id: Some(id.clone()), question_id: None, since: *since })
+            }
+            Some((WaitsFor::Question(id), since)) => {
+                SessionStatus::Waiting(StatusWaiting { permission_id: None, question_id: Some(id.clone()), since: *since })
             }
             None => self.status.clone().unwrap_or(SessionStatus::Idle),
         }
@@ -96,12 +99,12 @@ impl Statuses {
     }
 
     /// A question is open since before this daemon started; clients know of it.
-    pub fn remember(&self, id: &SessionId, question: PermissionId, since: i64) {
+    pub fn remember(&self, id: &SessionId, question: WaitsFor, since: i64) {
         self.change(id, |entry| entry.waiting.push((question, since)));
     }
 
     /// A question is open.
-    pub async fn open_question(&self, store: &Store, scope: &Scope, question: PermissionId, since: i64) -> Result<(), Error> {
+    pub async fn open_question(&self, store: &Store, scope: &Scope, question: WaitsFor, since: i64) -> Result<(), Error> {
         let status = self.change(&session_of(scope), |entry| {
             // That of a resumed turn is known already.
             if !entry.waiting.iter().any(|(id, _)| *id == question) {
@@ -112,7 +115,7 @@ impl Statuses {
     }
 
     /// A question is no longer open.
-    pub async fn close_question(&self, store: &Store, scope: &Scope, question: &PermissionId) -> Result<(), Error> {
+    pub async fn close_question(&self, store: &Store, scope: &Scope, question: &WaitsFor) -> Result<(), Error> {
         let status = self.change(&session_of(scope), |entry| entry.waiting.retain(|(id, _)| id != question));
         self.tell(store, scope, status).await
     }

@@ -174,6 +174,7 @@ impl Workspace {
             buffers: self.buffers,
             recent: Arc::clone(&self.recent),
             sandbox: Some(Arc::clone(&self.sandbox)),
+            processes: None,
             host,
         }
     }

@@ -36,17 +36,21 @@ pub(crate) use prompts::{
     Admitted, NewPrompt, Origin,
     order::{Undone, in_order, undone, without_undone},
 };
-pub(crate) use questions::{Answered, Asked, Replied, Reply};
+pub(crate) use questions::{
+    Answered, Asked, Replied, Reply,
+    inquiries::{Inquired, InquiryReply},
+};
 pub(crate) use queue::{QueueChange, QueueChanged};
 pub(crate) use record::{Extent, Page, Record, Scope};
 pub(crate) use rows::{
-    CheckoutId, KnownProject, Needed, Place, PlaceKind, ProjectPlace, Question, Review, SeenFiles, SessionQuery, StoredCheckout, UsageQuery,
+    CheckoutId, Inquiry, InquiryEnd, KnownProject, Needed, Place, PlaceKind, ProjectPlace, Question, Review, SeenFiles, SessionQuery,
+    StoredCheckout, UsageQuery,
 };
 pub(crate) use sessions::{Created, Messages};
-pub(crate) use settle::{Cause, Settled, end_part, new_answer};
+pub(crate) use settle::{Cause, Settled, WaitsFor, end_part, new_answer};
 pub(crate) use sqlite::{Durability, ReadersState, aside, check, size};
 pub(crate) use transaction::Store;
 pub(crate) use unit::{Revert, SessionChange, Unit};
 
-use rows::{Asker, Rows, StoredQuestion};
+use rows::{Asker, Rows, StoredInquiry, StoredQuestion};
 use transaction::Transaction;

@@ -1,12 +1,14 @@
 //! Permission questions: asked once per tool call, answered once, withdrawn when the answer is no longer needed.
 
+pub(super) mod inquiries;
+
 use polytree_protocol::{
     events::{EventPayload, PermissionRepliedInfo},
     id::{GrantId, MessageId, PermissionId, ProjectId, SessionId},
     permission::{Grant, GrantScope, Permission, PermissionOutcome, PermissionResponse, PermissionTime},
 };
 
-use super::{Asker, Error, Question, Rows, Scope, Store, StoredQuestion, Transaction, sessions::root};
+use super::{Asker, Error, InquiryEnd, Question, Rows, Scope, Store, StoredQuestion, Transaction, sessions::root};
 use crate::stdx::{ids, time::now_ms};
 
 /// The result of asking a question.
@@ -137,6 +139,10 @@ impl Store {
                         all.push(answered(&other));
                         transaction.close_question(&other, PermissionOutcome::Reject, None)?;
                     }
+                    // The turn ends, so nobody will read the answers to what the model asks.
+                    for inquiry in transaction.rows.open_inquiries(Some(&session))? {
+                        transaction.close_inquiry(&inquiry, InquiryEnd::Rejected(None))?;
+                    }
                 }
                 _ => {}
             }
@@ -185,16 +191,23 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Withdraws the open questions of a session for which `chosen` is true.
+    /// Withdraws the open questions of a session, those of permissions and those of models, that belong to messages for which
+    /// `chosen` is true.
     pub(super) fn withdraw(
         &mut self,
         session: &SessionId,
         outcome: PermissionOutcome,
-        chosen: impl Fn(&Permission) -> bool,
+        chosen: impl Fn(&MessageId) -> bool,
     ) -> Result<(), Error> {
         for StoredQuestion { question, .. } in self.rows.open_questions(Asker::Session(session))? {
-            if chosen(&question.permission) {
+            if chosen(&question.permission.message_id) {
                 self.close_question(&question, outcome, None)?;
+            }
+        }
+        let end = if outcome == PermissionOutcome::Aborted { InquiryEnd::Aborted } else { InquiryEnd::Expired };
+        for inquiry in self.rows.open_inquiries(Some(session))? {
+            if chosen(&inquiry.question.message_id) {
+                self.close_inquiry(&inquiry, end.clone())?;
             }
         }
         Ok(())

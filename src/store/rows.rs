@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 
 use polytree_protocol::{
-    id::{GrantId, MessageId, PartId, PermissionId, ProjectId, SessionId},
+    id::{GrantId, MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
     message::{AssistantMessage, Message, MessageWithParts, Tokens},
     part::{Part, PatchPart},
     permission::{Grant, Permission, PermissionOutcome},
     project::{ProjectTime, Vcs},
     provider::ModelRef,
+    question::QuestionOutcome,
     session::{Session, SessionScope},
     todo::Todo,
     usage::{UsageBy, UsageTotal},
@@ -28,7 +29,7 @@ use crate::stdx::{
 type Result<T> = std::result::Result<T, Error>;
 
 /// All stored data. Methods with `&self` read, those with `&mut self` write: a reader gets a shared reference.
-pub trait Rows: Sessions + Messages + Prompts + Todos + Reviews + Usage + Questions + Projects + Events + Retention {
+pub trait Rows: Sessions + Messages + Prompts + Todos + Reviews + Usage + Questions + Inquiries + Projects + Events + Retention {
     /// Adds a step to run after the commit, in commit order, on the thread that commits: it must be quick. It is
     /// dropped if the transaction is rolled back.
     fn after_commit(&mut self, step: Box<dyn FnOnce() + Send>);
@@ -257,6 +258,76 @@ pub trait Questions {
     fn insert_grant(&mut self, grant: &Grant) -> Result<()>;
     /// Deletes a grant of the project or of one of its sessions; false if there is none.
     fn delete_grant(&mut self, project: &ProjectId, id: &GrantId) -> Result<bool>;
+}
+
+/// What a model asks the user, with where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    pub question: polytree_protocol::question::Question,
+    pub project_id: ProjectId,
+    /// The directory of its session.
+    pub directory: String,
+}
+
+/// An inquiry, with its end where it has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredInquiry {
+    pub inquiry: Inquiry,
+    pub end: Option<InquiryEnd>,
+}
+
+/// How an inquiry ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InquiryEnd {
+    /// For each question the chosen labels.
+    Answered(Vec<Vec<String>>),
+    /// The user does not answer; the message says what to do instead.
+    Rejected(Option<String>),
+    Aborted,
+    Expired,
+}
+
+impl InquiryEnd {
+    fn outcome(&self) -> QuestionOutcome {
+        match self {
+            Self::Answered(_) => QuestionOutcome::Answered,
+            Self::Rejected(_) => QuestionOutcome::Rejected,
+            Self::Aborted => QuestionOutcome::Aborted,
+            Self::Expired => QuestionOutcome::Expired,
+        }
+    }
+
+    /// As it is stored.
+    pub(in crate::store) fn parts(&self) -> (QuestionOutcome, Option<&Vec<Vec<String>>>, Option<&str>) {
+        let outcome = self.outcome();
+        match self {
+            Self::Answered(answers) => (outcome, Some(answers), None),
+            Self::Rejected(message) => (outcome, None, message.as_deref()),
+            Self::Aborted | Self::Expired => (outcome, None, None),
+        }
+    }
+
+    pub(in crate::store) fn from_parts(outcome: QuestionOutcome, answers: Option<Vec<Vec<String>>>, message: Option<String>) -> Self {
+        match outcome {
+            QuestionOutcome::Answered => Self::Answered(answers.unwrap_or_default()),
+            QuestionOutcome::Rejected => Self::Rejected(message),
+            QuestionOutcome::Aborted => Self::Aborted,
+            QuestionOutcome::Expired => Self::Expired,
+        }
+    }
+}
+
+/// What models ask the user.
+pub trait Inquiries {
+    /// An inquiry, also one that has ended.
+    fn inquiry(&self, id: &QuestionId) -> Result<Option<StoredInquiry>>;
+    /// The inquiry of the same tool call.
+    fn same_inquiry(&self, inquiry: &Inquiry) -> Result<Option<StoredInquiry>>;
+    /// The open inquiries of a session, or all, oldest first.
+    fn open_inquiries(&self, session: Option<&SessionId>) -> Result<Vec<Inquiry>>;
+    fn insert_inquiry(&mut self, inquiry: &Inquiry) -> Result<()>;
+    /// Stores how an inquiry ended.
+    fn settle_inquiry(&mut self, id: &QuestionId, end: &InquiryEnd) -> Result<()>;
 }
 
 /// The id of a checkout, or of the directory itself outside git. Never reused.

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use polytree_protocol::{
-    id::{MessageId, SessionId},
+    id::{MessageId, PermissionId, QuestionId, SessionId},
     message::{AssistantMessage, Message, MessageError, MessageErrorData, MessageErrorName, MessagePath, MessageTime, Tokens, UserMessage},
     part::{Part, Span, ToolFailed, ToolPart, ToolState},
-    permission::{Permission, PermissionOutcome},
+    permission::PermissionOutcome,
     session::SessionStatus,
 };
 use serde_json::json;
@@ -26,12 +26,27 @@ pub enum Cause {
     Store(String),
 }
 
+/// What a session waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitsFor {
+    Permission(PermissionId),
+    Question(QuestionId),
+}
+
+/// An open question of a session.
+struct OpenQuestion {
+    waits_for: WaitsFor,
+    message: MessageId,
+    call: String,
+    since: i64,
+}
+
 #[derive(Debug, Default)]
 pub struct Settled {
     /// An open turn was closed.
     pub closed: bool,
-    /// The questions that keep a turn open.
-    pub waiting: Vec<Permission>,
+    /// The questions that keep a turn open, and since when each is open.
+    pub waiting: Vec<(WaitsFor, i64)>,
     /// A prompt or an answer remains for the next command of the user.
     pub left: bool,
 }
@@ -117,23 +132,23 @@ impl Store {
 fn settle(transaction: &mut Transaction<'_>, id: &SessionId, cause: &Cause, may_repeat: fn(&str) -> bool) -> Result<Settled, Error> {
     let Some(session) = transaction.rows.session(id)? else { return Ok(Settled::default()) };
     let scope = Scope::of(&session);
-    let questions: Vec<Permission> =
-        transaction.rows.open_questions(Asker::Session(id))?.into_iter().map(|stored| stored.question.permission).collect();
+    let questions = open_questions(transaction, id)?;
     let open = transaction.rows.open_answers(id)?;
-    let has_question = |answer: &&MessageId| questions.iter().any(|question| question.message_id == **answer);
+    let has_question = |answer: &&MessageId| questions.iter().any(|question| question.message == **answer);
     let kept = if matches!(cause, Cause::Restart) { open.iter().find(has_question).cloned() } else { None };
     for answer in &open {
         if kept.as_ref() == Some(answer) {
             // Calls beside the question may have completed; only the call that asks certainly has not.
-            let asking: HashSet<&str> = questions.iter().filter(|q| q.message_id == *answer).map(|q| q.call_id.as_str()).collect();
+            let asking: HashSet<&str> = questions.iter().filter(|q| q.message == *answer).map(|q| q.call.as_str()).collect();
             let parts = transaction.rows.message(id, answer)?.map(|message| message.parts).unwrap_or_default();
             close_parts(transaction, &scope, parts, cause, |call| !asking.contains(call.call_id.as_str()) && !may_repeat(&call.tool))?;
         } else {
             close_answer(transaction, &scope, id, answer, cause, &cause.error())?;
         }
     }
-    transaction.withdraw(id, cause.outcome(), |question| kept.as_ref() != Some(&question.message_id))?;
-    let waiting: Vec<_> = questions.into_iter().filter(|question| kept.as_ref() == Some(&question.message_id)).collect();
+    transaction.withdraw(id, cause.outcome(), |message| kept.as_ref() != Some(message))?;
+    let waiting = questions.into_iter().filter(|question| kept.as_ref() == Some(&question.message));
+    let waiting: Vec<_> = waiting.map(|question| (question.waits_for, question.since)).collect();
     if kept.is_some() {
         return Ok(Settled { closed: false, waiting, left: true });
     }
@@ -153,6 +168,24 @@ fn settle(transaction: &mut Transaction<'_>, id: &SessionId, cause: &Cause, may_
         transaction.emit_idle(&scope)?;
     }
     Ok(Settled { closed, waiting, left })
+}
+
+/// The open questions of a session: those of permissions, then those of models.
+fn open_questions(transaction: &Transaction<'_>, id: &SessionId) -> Result<Vec<OpenQuestion>, Error> {
+    let permissions = transaction.rows.open_questions(Asker::Session(id))?.into_iter().map(|stored| {
+        let asked = stored.question.permission;
+        OpenQuestion {
+            waits_for: WaitsFor::Permission(asked.id),
+            message: asked.message_id,
+            call: asked.call_id,
+            since: asked.time.created,
+        }
+    });
+    let inquiries = transaction.rows.open_inquiries(Some(id))?.into_iter().map(|inquiry| {
+        let asked = inquiry.question;
+        OpenQuestion { waits_for: WaitsFor::Question(asked.id), message: asked.message_id, call: asked.call_id, since: asked.time.created }
+    });
+    Ok(permissions.chain(inquiries).collect())
 }
 
 /// Closes a turn without an open answer: it stopped before the first answer, between two, or after the last. True if

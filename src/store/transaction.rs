@@ -5,20 +5,26 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use polytree_protocol::{diagnose_machine::DiagnosisRows, id::PermissionId, permission::PermissionOutcome};
+use polytree_protocol::{
+    diagnose_machine::DiagnosisRows,
+    id::{PermissionId, QuestionId},
+    permission::PermissionOutcome,
+};
 
 use super::{
-    Error, Record, Rows, Unit,
+    Error, InquiryEnd, Record, Rows, Unit,
     sqlite::{Database, Durability, ReadersState, SqliteRows, Urgency, WriterState, aside::SetAside},
 };
 
 type AnswerHook = dyn Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync;
+type InquiryHook = dyn Fn(&QuestionId, &InquiryEnd) + Send + Sync;
 
 /// Callbacks after a commit, on the thread that commits and in commit order. They must be quick.
 #[derive(Default)]
 pub(super) struct Hooks {
     record: OnceLock<Box<dyn Fn(Arc<Record>) + Send + Sync>>,
     answer: OnceLock<Box<AnswerHook>>,
+    inquiry: OnceLock<Box<InquiryHook>>,
 }
 
 impl Hooks {
@@ -52,6 +58,18 @@ impl Transaction<'_> {
     }
 }
 
+impl Transaction<'_> {
+    /// Calls the hook of inquiries after the commit.
+    pub fn end_inquiry(&mut self, id: QuestionId, end: InquiryEnd) {
+        let hooks = Arc::clone(self.hooks);
+        self.rows.after_commit(Box::new(move || {
+            if let Some(hook) = hooks.inquiry.get() {
+                hook(&id, &end);
+            }
+        }));
+    }
+}
+
 impl Store {
     /// Opens the store, or creates it. A damaged store is set aside and a new one created.
     ///
@@ -73,6 +91,11 @@ impl Store {
     /// Sets the callback for every committed answer to a permission question. Called once.
     pub fn on_answer(&self, hook: impl Fn(&PermissionId, PermissionOutcome, Option<String>) + Send + Sync + 'static) {
         let _ = self.hooks.answer.set(Box::new(hook));
+    }
+
+    /// Sets the callback for every committed end of an inquiry. Called once.
+    pub fn on_inquiry_end(&self, hook: impl Fn(&QuestionId, &InquiryEnd) + Send + Sync + 'static) {
+        let _ = self.hooks.inquiry.set(Box::new(hook));
     }
 
     /// Commits a unit.

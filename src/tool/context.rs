@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
     provider::ModelRef,
+    question::QuestionItem,
     todo::Todo,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    background::Processes,
     file_times::FileTimes,
     guard::Guard,
     outcome::{ToolError, ToolOutput},
@@ -66,6 +68,8 @@ pub struct ToolContext {
     pub recent: Arc<Recent>,
     /// What commands are confined by, where anything is.
     pub sandbox: Option<Arc<Sandboxing>>,
+    /// Where commands go on in the background, where they can.
+    pub processes: Option<Arc<Processes>>,
     pub host: Arc<dyn Host>,
 }
 
@@ -197,6 +201,10 @@ pub trait Host: Send + Sync {
     /// Does a job in a child session.
     async fn run_child(&self, _context: &ToolContext, _job: Job) -> Result<ToolOutput, ToolError> {
         Err(ToolError::failed("there are no child sessions here"))
+    }
+    /// Asks the user, and waits for an answer to each question.
+    async fn question(&self, _context: &ToolContext, _questions: Vec<QuestionItem>) -> Result<Vec<Vec<String>>, ToolError> {
+        Err(ToolError::failed("there is nobody who could answer"))
     }
     /// The session's task list.
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use polytree_protocol::{
-    generate,
-    tools::{PermissionMetadata, TOOLS},
-};
+use polytree_protocol::{generate, permission_metadata::PermissionMetadata, tools::TOOLS};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
@@ -62,6 +59,7 @@ async fn results_and_questions_hold_what_their_types_say() {
     let calls = [
         ("read", json!({ "filePath": "a.txt" })),
         ("read", json!({ "filePath": "." })),
+        ("read", json!({ "filePath": "a.txt", "filePaths": [".", "missing"] })),
         ("edit", json!({ "filePath": "a.txt", "oldString": "two", "newString": "2" })),
         ("write", json!({ "filePath": "b.txt", "content": long })),
         ("glob", json!({ "pattern": "*.txt" })),
@@ -69,6 +67,8 @@ async fn results_and_questions_hold_what_their_types_say() {
         ("list", json!({})),
         ("bash", json!({ "command": "yes | head -n 5000; exit 3", "description": "d" })),
         ("bash", json!({ "command": "echo \u{202e}x; $X", "description": "d", "workdir": "." })),
+        ("patch", json!({ "patchText": "*** Begin Patch\n*** Update File: a.txt\n@@\n-one\n+1\n*** Add File: c.txt\n+c\n*** End Patch" })),
+        ("question", json!({ "questions": [{ "header": "h", "question": "q", "options": [{ "label": "a", "description": "b" }] }] })),
         ("todowrite", json!({ "todos": todo })),
         ("todoread", json!({})),
     ];

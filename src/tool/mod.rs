@@ -19,13 +19,19 @@ mod path_lookalike;
 pub(crate) mod private;
 pub mod umask;
 
+pub(crate) mod background;
 pub mod bash;
 pub(crate) mod change;
 pub(crate) mod edit;
+pub(crate) mod patch;
+pub(crate) mod process;
+pub(crate) mod question;
 pub(crate) mod read;
 pub(crate) mod search;
+pub(crate) mod skill;
 pub(crate) mod task;
 pub(crate) mod todo;
+pub(crate) mod webfetch;
 pub(crate) mod write;
 
 #[cfg(test)]
@@ -48,11 +54,16 @@ pub fn builtin() -> Vec<Arc<dyn AnyTool>> {
         erase(search::glob::Glob),
         erase(search::grep::Grep),
         erase(search::list::List),
+        erase(patch::Patch),
+        erase(process::Process),
+        erase(question::Question),
         erase(read::Read),
+        erase(skill::Skill),
         erase(task::Task),
         erase(write::Write),
         erase(todo::TodoWrite),
         erase(todo::TodoRead),
+        erase(webfetch::WebFetch),
     ]
 }
 

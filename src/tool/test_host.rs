@@ -12,6 +12,8 @@ use std::{
 use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
+    permission::Rule,
+    question::QuestionItem,
     todo::Todo,
 };
 use serde_json::Value;
@@ -50,6 +52,8 @@ pub struct TestHost {
     answered: AtomicBool,
     edited: Mutex<Vec<AbsPath>>,
     todos: Mutex<Vec<Todo>>,
+    rules: Mutex<Vec<(Origin, Rule)>>,
+    questions: Mutex<Option<Result<Vec<Vec<String>>, ToolError>>>,
 }
 
 impl TestHost {
@@ -71,6 +75,16 @@ impl TestHost {
     /// Answers questions of the kind so from now on.
     pub fn answer(&self, kind: &'static str, answer: Answer) {
         self.answers.lock().unwrap().insert(kind, answer);
+    }
+
+    /// Adds rules to those that hold before any settings. They decide nothing by themselves here.
+    pub fn add_rules(&self, origin: Origin, rules: &[Rule]) {
+        self.rules.lock().unwrap().extend(rules.iter().map(|rule| (origin, rule.clone())));
+    }
+
+    /// What the user answers to the model's questions.
+    pub fn answer_questions(&self, answers: Result<Vec<Vec<String>>, ToolError>) {
+        *self.questions.lock().unwrap() = Some(answers);
     }
 
     /// The files that were reported as edited.
@@ -102,7 +116,7 @@ impl Host for TestHost {
     }
 
     fn rules(&self) -> Rules {
-        shipped_rules()
+        self.rules.lock().unwrap().iter().fold(shipped_rules(), |rules, (origin, rule)| rules.with(*origin, std::slice::from_ref(rule)))
     }
 
     fn was_answered(&self) -> bool {
@@ -111,6 +125,10 @@ impl Host for TestHost {
 
     async fn file_edited(&self, _: &ToolContext, path: &AbsPath) {
         self.edited.lock().unwrap().push(path.clone());
+    }
+
+    async fn question(&self, _: &ToolContext, questions: Vec<QuestionItem>) -> Result<Vec<Vec<String>>, ToolError> {
+        self.questions.lock().unwrap().clone().unwrap_or_else(|| Ok(vec![Vec::new(); questions.len()]))
     }
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
@@ -161,6 +179,7 @@ impl Place {
             buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
             sandbox: None,
+            processes: None,
             host: host.clone(),
         };
         Self { _keep: keep, worktree, outside, host, context }

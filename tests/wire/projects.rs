@@ -133,7 +133,23 @@ async fn agents_and_tools_are_listed() {
     let tools = client.call("tool.list", json!({})).await;
     let mut names: Vec<&str> = tools.as_array().unwrap().iter().map(|tool| tool["id"].as_str().unwrap()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["bash", "edit", "glob", "grep", "list", "read", "todoread", "todowrite", "write"]);
+    let all = [
+        "bash",
+        "edit",
+        "glob",
+        "grep",
+        "list",
+        "patch",
+        "process",
+        "question",
+        "read",
+        "skill",
+        "todoread",
+        "todowrite",
+        "webfetch",
+        "write",
+    ];
+    assert_eq!(names, all);
     let session = client.session().await;
     let error = client.refused("session.prompt", json!({ "sessionID": session, "parts": "x", "agent": "biuld" })).await;
     assert!(error["message"].as_str().unwrap().contains("build"), "{error}");

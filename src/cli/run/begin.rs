@@ -6,13 +6,14 @@ use polytree_protocol::{
     message::{Message, MessageWithParts, PromptState, UserMessage},
     method::Method as _,
     methods::{
-        EventSubscribe, PermissionList, ProjectCurrent, ProjectTrust, ProviderList, SessionCreate, SessionDelete, SessionGet, SessionList,
-        SessionMessages, SessionSubmit,
+        EventSubscribe, PermissionList, ProjectCurrent, ProjectTrust, ProviderList, QuestionList, SessionCreate, SessionDelete, SessionGet,
+        SessionList, SessionMessages, SessionSubmit,
     },
     part::{Part, SubtaskPart, TextPart},
     permission::{Permission, PermissionListParams},
     project::{ProjectCurrentParams, ProjectTrustParams},
     provider::{ModelRef, Provider, ProviderListParams},
+    question::{Question, QuestionListParams},
     session::{
         AgentInput, CommandInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams,
         SessionListParams, SessionMessagesParams, SessionScope, SessionSubmitParams, SubtaskInput, TextInput,
@@ -39,11 +40,18 @@ pub(crate) struct SubmittedPrompt {
     /// Its session.
     pub session: Session,
     /// Questions that were open before.
-    pub questions: Vec<Permission>,
+    pub open: Open,
     /// It is queued behind another turn.
     pub queued: bool,
     /// Attachments that some models do not support.
     pub media: Media,
+}
+
+/// Questions that were open before the prompt.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    pub permissions: Vec<Permission>,
+    pub questions: Vec<Question>,
 }
 
 /// The images and documents of a prompt, and the models.
@@ -128,16 +136,21 @@ pub(crate) async fn begin(
     let media = Media::of(&submit.parts, daemon, &session.directory).await;
     let events = EventSubscribeParams { session_id: Some(session.id.clone()), ..EventSubscribeParams::default() };
     daemon.peer.call(EventSubscribe::NAME, &events).await?;
-    let questions = if is_new {
-        Vec::new()
+    let open = if is_new {
+        Open::default()
     } else {
-        let params = PermissionListParams { session_id: Some(session.id.clone()), ..PermissionListParams::default() };
-        daemon.request::<PermissionList>(&params).await?
+        let session_id = Some(session.id.clone());
+        let permissions = PermissionListParams { session_id: session_id.clone(), ..PermissionListParams::default() };
+        let questions = QuestionListParams { session_id, ..QuestionListParams::default() };
+        Open {
+            permissions: daemon.request::<PermissionList>(&permissions).await?,
+            questions: daemon.request::<QuestionList>(&questions).await?,
+        }
     };
     match daemon.request::<SessionSubmit>(&submit).await {
         Ok(submitted) => {
             report.message = Some(submitted.message_id);
-            Ok(SubmittedPrompt { session, questions, queued: submitted.queued, media })
+            Ok(SubmittedPrompt { session, open, queued: submitted.queued, media })
         }
         Err(failure) => {
             // Remove the empty session if the prompt fails.

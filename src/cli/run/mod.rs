@@ -4,6 +4,7 @@
 mod ask;
 mod attach;
 mod begin;
+mod form;
 mod report;
 mod watch;
 
@@ -99,19 +100,19 @@ async fn go(
     };
     let prompt = MessageId::from_ulid(ids::next());
     let (begun, interrupted) = begin_or_interrupt(begin(args, &daemon, screen, directory, &prompt, parts, report), input).await?;
-    let SubmittedPrompt { session, questions, queued, media } = begun;
+    let SubmittedPrompt { session, open, queued, media } = begun;
     let follow = Follow::new(session.id.clone(), prompt);
     let mut watch = Watch::new(args, daemon, screen, input, follow);
     watch.media = media;
     let watched = if !interrupted {
-        watch.until_the_end(questions).await
+        watch.until_the_end(open).await
     } else {
         // The events would report this soon.
         if queued {
             watch.follow.stage = Stage::Queued;
         }
         match watch.interrupt() {
-            Ok(()) => watch.until_the_end(questions).await,
+            Ok(()) => watch.until_the_end(open).await,
             Err(failure) => Err(failure),
         }
     };

@@ -1,21 +1,26 @@
 //! Watches a turn until it has ended: shows events, answers questions, and handles interrupts.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use polytree_protocol::{
     events::{EventPayload, MessageInfo},
     id::PermissionId,
     message::Message,
-    methods::{PermissionReply, SessionAbort},
+    methods::{PermissionReply, QuestionReject, QuestionReply, SessionAbort},
     permission::{Permission, PermissionOutcome, PermissionReplyParams},
+    question::{Question, QuestionOutcome, QuestionRejectParams, QuestionReplyParams},
     session::SessionAbortParams,
 };
 use serde_json::Value;
 
 use super::{
     ask::{self, Answer, Questions, Typed},
-    begin::Media,
+    begin::{Media, Open},
+    form::{self, Form},
 };
 use crate::{
     cli::{
@@ -25,6 +30,7 @@ use crate::{
         input::Input,
         render::{
             follow::{Follow, Stage},
+            sanitize,
             style::{BAD, FAINT, GOOD, WARNING, paint},
             view::View,
         },
@@ -71,6 +77,8 @@ pub struct Watch<'a> {
     view: View,
     decoder: Decoder,
     questions: Questions,
+    /// What models ask; shown when no permission is asked for.
+    forms: VecDeque<Form>,
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
     give_up: Option<tokio::time::Instant>,
     /// The number of answers when another client refused a permission: the turn goes on after a further answer.
@@ -101,6 +109,7 @@ impl<'a> Watch<'a> {
             input,
             decoder: Decoder::default(),
             questions: Questions::default(),
+            forms: VecDeque::new(),
             calls: FuturesUnordered::new(),
             give_up: None,
             refused_elsewhere: None,
@@ -113,13 +122,17 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// If the daemon disconnects, the output cannot be written, or the user interrupts a second time.
-    pub async fn until_the_end(&mut self, open: Vec<Permission>) -> Result<(), Failure> {
-        for question in open {
+    pub async fn until_the_end(&mut self, open: Open) -> Result<(), Failure> {
+        for question in open.permissions {
             self.asked(question)?;
         }
+        for question in open.questions {
+            self.form(question)?;
+        }
         while !matches!(self.follow.stage, Stage::Ended | Stage::Deleted) || !self.calls.is_empty() {
-            let typed = match (&mut self.input.typed, self.who, self.questions.current()) {
-                (Some(typed), Who::Person, Some(_)) => typed.line().left_future(),
+            let is_asking = self.questions.current().is_some() || !self.forms.is_empty();
+            let typed = match (&mut self.input.typed, self.who) {
+                (Some(typed), Who::Person) if is_asking => typed.line().left_future(),
                 _ => std::future::pending().right_future(),
             };
             let give_up = self.give_up.map_or(std::future::pending().right_future(), |at| tokio::time::sleep_until(at).left_future());
@@ -182,16 +195,97 @@ impl<'a> Watch<'a> {
                     self.present()?;
                 }
             }
+            EventPayload::QuestionAsked(question) => self.form(question)?,
+            EventPayload::QuestionReplied(replied) => {
+                let is_shown =
+                    self.questions.current().is_none() && self.forms.front().is_some_and(|form| form.question.id == replied.question_id);
+                self.forms.retain(|form| form.question.id != replied.question_id);
+                if is_shown {
+                    self.screen.end_error_line();
+                    let outcome = match replied.outcome {
+                        QuestionOutcome::Answered => "answered elsewhere",
+                        QuestionOutcome::Rejected => "rejected elsewhere",
+                        QuestionOutcome::Aborted | QuestionOutcome::Expired => "not needed any more",
+                    };
+                    self.say(&paint(FAINT, outcome))?;
+                    self.present()?;
+                }
+            }
             _ => {}
         }
         // Print the question again after other output.
-        if self.who == Who::Person
-            && !self.screen.is_asking()
-            && let Some(question) = self.questions.current()
-        {
-            self.screen.status_piece(&ask::choices(question));
+        if self.who == Who::Person && !self.screen.is_asking() {
+            match (self.questions.current(), self.forms.front()) {
+                (Some(question), _) => self.screen.status_piece(&ask::choices(question)),
+                (None, Some(form)) => self.screen.status_piece(&form.choices()),
+                (None, None) => {}
+            }
         }
         Ok(())
+    }
+
+    /// A model asks.
+    fn form(&mut self, question: Question) -> Result<(), Failure> {
+        if self.interrupted || self.forms.iter().any(|form| form.question.id == question.id) {
+            return Ok(());
+        }
+        if self.who != Who::Person {
+            let headers: Vec<String> = question.questions.iter().map(|item| sanitize::line(&item.header)).collect();
+            let hint = paint(FAINT, "hint: there is no person to ask; the model is told so");
+            self.say(&format!("{} question: {}\n{hint}", paint(WARNING, "not answered:"), headers.join(", ")))?;
+            self.reject(question, Some(form::NOBODY.to_owned()));
+            return Ok(());
+        }
+        self.forms.push_back(Form::new(question));
+        if self.forms.len() == 1 && self.questions.current().is_none() {
+            self.present()?;
+        }
+        Ok(())
+    }
+
+    /// There is nobody any more who could answer.
+    fn reject_all(&mut self) -> Result<(), Failure> {
+        while let Some(form) = self.forms.pop_front() {
+            self.form(form.question)?;
+        }
+        Ok(())
+    }
+
+    fn form_typed(&mut self, line: &str) -> Result<(), Failure> {
+        let Some(form) = self.forms.front_mut() else { return Ok(()) };
+        match form.typed(line) {
+            form::Typed::Next => {}
+            form::Typed::Unclear(reason) => {
+                let text = format!("  {reason}");
+                let choices = form.choices();
+                self.screen.status(&text);
+                self.screen.status_piece(&choices);
+                return Ok(());
+            }
+            form::Typed::Rejected => {
+                if let Some(form) = self.forms.pop_front() {
+                    self.reject(form.question, None);
+                }
+            }
+            form::Typed::Done(answers) => {
+                if let Some(form) = self.forms.pop_front() {
+                    let Question { id, session_id, .. } = form.question;
+                    let params = QuestionReplyParams { session_id, question_id: id, answers, ..QuestionReplyParams::default() };
+                    let peer = self.daemon.peer.clone();
+                    let call = async move { Called::Reply(peer.request::<QuestionReply>(&params).await.map(drop).map_err(Failure::from)) };
+                    self.calls.push(call.boxed());
+                }
+            }
+        }
+        self.present()
+    }
+
+    fn reject(&mut self, question: Question, message: Option<String>) {
+        let Question { id, session_id, .. } = question;
+        let params = QuestionRejectParams { session_id, question_id: id, message, ..QuestionRejectParams::default() };
+        let peer = self.daemon.peer.clone();
+        let call = async move { Called::Reply(peer.request::<QuestionReject>(&params).await.map(drop).map_err(Failure::from)) };
+        self.calls.push(call.boxed());
     }
 
     fn asked(&mut self, question: Permission) -> Result<(), Failure> {
@@ -230,9 +324,11 @@ impl<'a> Watch<'a> {
 
     /// Shows the next question.
     fn present(&mut self) -> Result<(), Failure> {
-        let Some(question) = self.questions.current() else { return Ok(()) };
-        let text = ask::question(question, self.view.child(&question.session_id));
-        let choices = ask::choices(question);
+        let (text, choices) = match (self.questions.current(), self.forms.front()) {
+            (Some(question), _) => (ask::question(question, self.view.child(&question.session_id)), ask::choices(question)),
+            (None, Some(form)) => (form.text(self.view.child(&form.question.session_id)), form.choices()),
+            (None, None) => return Ok(()),
+        };
         // With --json, too: the user is at the terminal, the events are written elsewhere.
         self.view.status(&text, self.screen)?;
         self.screen.status_piece(&choices);
@@ -241,7 +337,14 @@ impl<'a> Watch<'a> {
 
     fn typed(&mut self, line: Option<String>) -> Result<(), Failure> {
         self.screen.line_was_typed();
-        let Some(question) = self.questions.current() else { return Ok(()) };
+        let Some(question) = self.questions.current() else {
+            let Some(line) = line else {
+                self.who = Who::Nobody;
+                self.screen.blank();
+                return self.reject_all();
+            };
+            return self.form_typed(&line);
+        };
         let typed = if let Some(line) = line {
             ask::parse(&line, question)
         } else {
@@ -267,6 +370,7 @@ impl<'a> Watch<'a> {
             while let Some(question) = self.questions.take() {
                 self.asked(question)?;
             }
+            self.reject_all()?;
         }
         self.present()
     }
@@ -309,6 +413,7 @@ impl<'a> Watch<'a> {
         }
         self.interrupted = true;
         self.questions = Questions::default();
+        self.forms.clear();
         self.screen.end_error_line();
         if self.follow.stage == Stage::Queued {
             // Aborting would end the turn of another prompt.

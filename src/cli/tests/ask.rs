@@ -151,7 +151,10 @@ async fn questions_that_were_open_before_are_asked_too() {
     let person = Person { types: vec![Some("y")], ..Person::at_terminal() };
     let seen = play(&["run", "--continue", "go"], person, script).await;
     assert_eq!((seen.exit, seen.params("permission.reply").len()), (Exit::Done, 1), "{}", seen.out);
-    assert_eq!(seen.methods(), "session.list project.current event.subscribe permission.list session.submit permission.reply");
+    assert_eq!(
+        seen.methods(),
+        "session.list project.current event.subscribe permission.list question.list session.submit permission.reply"
+    );
     assert_eq!(seen.params("session.list")[0], &json!({ "scope": "directory", "directory": "/work/app" }));
 }
 
@@ -252,4 +255,56 @@ async fn a_long_change_is_shown_whole_before_it_is_allowed() {
     assert!(before.contains("+line 199\n") && !before.contains("+line 200\n") && before.contains("… 101 more lines"), "{before}");
     assert!(after.contains("+line 1\n") && after.contains("+line 300\n") && !after.contains("more lines"), "{after}");
     assert_eq!((seen.exit, seen.params("permission.reply").len()), (Exit::Done, 1));
+}
+
+/// A turn in which the model asks; the answer decides how it goes on.
+fn inquiring() -> impl super::fake::Script {
+    let item = json!({ "header": "Store", "question": "Which?", "options": [{ "label": "SQLite", "description": "one file" }, { "label": "Postgres", "description": "" }] });
+    let asked = json!({ "id": id("que", "QA"), "sessionID": super::fake::ses(), "messageID": id("msg", "BA"), "callID": "c", "questions": [item], "time": { "created": 1 } });
+    let mut prompt = Value::Null;
+    let script = turn(move |_| vec![event("question.asked", asked.clone())]);
+    with(
+        move |method: &str, params: &Value| -> Option<Reply> {
+            if method == "session.submit" {
+                prompt = params["messageID"].clone();
+            }
+            if !["question.reply", "question.reject"].contains(&method) {
+                return None;
+            }
+            let outcome = if method == "question.reply" { "answered" } else { "rejected" };
+            let replied = json!({ "sessionID": super::fake::ses(), "questionID": id("que", "QA"), "outcome": outcome, "answers": params.get("answers") });
+            let mut events = vec![event("question.replied", replied)];
+            events.extend(text("CA", "BA", &["The end."]));
+            events.extend(done(&prompt));
+            Some((Ok(session("AA", "A title")), events))
+        },
+        script,
+    )
+}
+
+#[tokio::test]
+async fn a_question_of_the_model_is_answered_at_the_terminal() {
+    let person = Person { types: vec![Some("7"), Some("2")], ..Person::at_terminal() };
+    let seen = play(&["run", "go"], person, inquiring()).await;
+    assert!(
+        seen.out.contains("? Store: Which?\n   1  SQLite  one file\n   2  Postgres\n  1-2, [n]o answer:   choose by number, from 1 to 2"),
+        "{}",
+        seen.out
+    );
+    assert_eq!(seen.params("question.reply")[0]["answers"], json!([["Postgres"]]));
+    assert_eq!(seen.exit, Exit::Done);
+
+    let seen = play(&["run", "go"], Person { types: vec![Some("n")], ..Person::at_terminal() }, inquiring()).await;
+    assert!(seen.params("question.reject")[0].get("message").is_none());
+    assert_eq!(seen.exit, Exit::Done);
+}
+
+#[tokio::test]
+async fn without_a_person_the_model_is_told_so() {
+    for line in [&["run", "go"][..], &["run", "--yes", "go"]] {
+        let seen = play(line, Person::default(), inquiring()).await;
+        assert!(seen.params("question.reject")[0]["message"].as_str().unwrap().contains("no person"), "{line:?}");
+        assert!(seen.err.contains("not answered: question: Store"), "{}", seen.err);
+        assert_eq!(seen.exit, Exit::Done, "{line:?}");
+    }
 }

@@ -307,7 +307,7 @@ pub fn turn(turn: impl Fn(&Value) -> Vec<Value> + Send + 'static) -> impl Script
         "session.create" | "session.get" => (Ok(session("AA", "A title")), vec![]),
         "session.list" => (Ok(json!([session("AA", "A title")])), vec![]),
         "event.subscribe" => (Ok(json!(7)), vec![json!({ "time": 1, "type": "server.connected", "properties": {} })]),
-        "permission.list" => (Ok(json!([])), vec![]),
+        "permission.list" | "question.list" => (Ok(json!([])), vec![]),
         "session.submit" => {
             let prompt = &params["messageID"];
             let mut events = vec![told(user(prompt)), told(assistant("BA", prompt, None, Value::Null))];

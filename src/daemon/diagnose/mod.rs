@@ -60,9 +60,10 @@ async fn collect(daemon: &Arc<Daemon>, requester: &Requester) -> Diagnosis {
     let children = children::list();
     let data = places.data.clone();
     let files = move || (memory::own(), parts::with_memory(children), parts::files(&data));
-    let (rows, questions, known, machine, sandbox, settings, files) = tokio::join!(
+    let (rows, questions, inquiries, known, machine, sandbox, settings, files) = tokio::join!(
         read(readers, daemon.store.counts()),
         read(readers, daemon.broker.open()),
+        read(readers, daemon.inquirer.open()),
         read(readers, daemon.projects.known()),
         within(machine::look(places.clone(), Arc::clone(&requester.environment))),
         within(async { Ok::<_, Infallible>(daemon.projects.sandbox().abilities().await) }),
@@ -79,6 +80,8 @@ async fn collect(daemon: &Arc<Daemon>, requester: &Requester) -> Diagnosis {
     let socket = daemon.socket().into_iter().map(|socket| DiagnosisListener { address: socket.to_string(), since: daemon.started });
     let (rows, rows_error) = split(rows);
     let (questions, questions_error) = split(questions);
+    let (inquiries, inquiries_error) = split(inquiries);
+    let questions_error = questions_error.map(clean).or(inquiries_error.map(clean));
     let mut report = Diagnosis {
         time: now,
         version: version().to_owned(),
@@ -104,7 +107,10 @@ async fn collect(daemon: &Arc<Daemon>, requester: &Requester) -> Diagnosis {
             ..projects(daemon, known.map_err(clean)).await
         },
         sessions,
-        questions: DiagnosisQuestions { error: questions_error.map(clean), list: parts::questions(questions.unwrap_or_default()) },
+        questions: DiagnosisQuestions {
+            error: questions_error,
+            list: parts::questions(questions.unwrap_or_default(), inquiries.unwrap_or_default()),
+        },
         children,
         memory: parts::memory(memory, accounted),
         store: DiagnosisStore {

@@ -10,9 +10,10 @@ use polytree_protocol::{
 use super::requester::Requester;
 use crate::{
     daemon::Daemon,
-    permission::Question,
+    permission::{Inquiry, Question},
     stdx::{memory, paths::AbsPath, recent},
     store::{aside, size},
+    tool::{self, definition::Tool as _},
 };
 
 /// The limit of listed questions.
@@ -65,15 +66,25 @@ fn count_files(path: &AbsPath, found: &mut DiagnosisFiles) {
     }
 }
 
-pub(super) fn questions(open: Vec<Question>) -> Vec<DiagnosisQuestion> {
+pub(super) fn questions(open: Vec<Question>, inquiries: Vec<Inquiry>) -> Vec<DiagnosisQuestion> {
     let question = |Question { permission, directory, .. }: Question| DiagnosisQuestion {
-        id: permission.id,
+        id: permission.id.to_string(),
         session_id: permission.session_id,
         kind: permission.kind,
         since: permission.time.created,
         directory,
     };
-    open.into_iter().take(MAX_LISTED).map(question).collect()
+    let inquiry = |Inquiry { question, directory, .. }: Inquiry| DiagnosisQuestion {
+        id: question.id.to_string(),
+        session_id: question.session_id,
+        kind: tool::question::Question::NAME.to_owned(),
+        since: question.time.created,
+        directory,
+    };
+    let mut list: Vec<_> = open.into_iter().map(question).chain(inquiries.into_iter().map(inquiry)).collect();
+    list.sort_by_key(|question| question.since);
+    list.truncate(MAX_LISTED);
+    list
 }
 
 /// The memory whose use is known, the largest share first.

@@ -107,6 +107,21 @@ pub fn save(real: &AbsPath, bytes: &[u8], over: Over<'_>, ground: Ground<'_>) ->
     }
 }
 
+/// Removes the file at a real path that was checked before.
+///
+/// # Errors
+/// When a component became a symlink, or the file cannot be removed.
+pub fn remove(real: &AbsPath) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let (Some(parent), Some(name)) = (real.parent(), real.as_path().file_name()) else { return Err(Errno::ISDIR.into()) };
+        let directory = system::open_or_make_directory(&parent, Some(&parent), None)?;
+        Ok(unlinkat(&directory, name, AtFlags::empty())?)
+    }
+    #[cfg(not(unix))]
+    std::fs::remove_file(real)
+}
+
 /// Why a new file is not in its place.
 #[cfg(unix)]
 enum Failure {

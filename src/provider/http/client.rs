@@ -84,9 +84,15 @@ impl Clients {
     }
 }
 
-fn build(key: &ClientKey) -> Result<reqwest::Client, Error> {
-    // ring builds in a tenth of the time that aws-lc, the default of reqwest, takes. Fails where a provider is installed.
+/// Installs the cryptography of TLS connections, before a client is built. ring builds in a tenth of the time that aws-lc, the
+/// default of reqwest, takes.
+pub(crate) fn use_ring() {
+    // Fails where a provider is installed.
     let _ = ring::default_provider().install_default();
+}
+
+fn build(key: &ClientKey) -> Result<reqwest::Client, Error> {
+    use_ring();
     // A redirect would turn the POST into a GET or carry the key to another host.
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("polytree/", env!("CARGO_PKG_VERSION")))

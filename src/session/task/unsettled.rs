@@ -33,8 +33,8 @@ impl SessionTask {
         match recover::settle(&self.shared, &self.id, unsettled.cause.clone()).await {
             Ok(settled) => {
                 self.unsettled = None;
-                for question in settled.waiting {
-                    self.shared.statuses.remember(&self.id, question.id, question.time.created);
+                for (waits_for, since) in settled.waiting {
+                    self.shared.statuses.remember(&self.id, waits_for, since);
                 }
                 Ok(())
             }

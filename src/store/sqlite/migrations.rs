@@ -16,6 +16,7 @@ const ALL: &[M<'static>] = &[
     M::up(include_str!("migrations/0006_session_grants.sql")),
     M::up(include_str!("migrations/0007_hidden.sql")),
     M::up(include_str!("migrations/0008_review.sql")),
+    M::up(include_str!("migrations/0009_question.sql")),
 ];
 
 /// The newest version of the tables.

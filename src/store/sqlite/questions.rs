@@ -1,5 +1,7 @@
 //! Permission questions and grants.
 
+mod inquiries;
+
 use polytree_protocol::{
     id::{GrantId, PermissionId, ProjectId, SessionId},
     permission::{Grant, Permission, PermissionOutcome, PermissionTime},

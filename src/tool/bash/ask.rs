@@ -46,6 +46,9 @@ pub struct BashArgs {
     /// The directory to run in, absolute or relative to the session's directory, which it is if left out.
     #[serde(default)]
     pub(super) workdir: Option<String>,
+    /// Run it in the background: the call returns soon, and the command goes on.
+    #[serde(default)]
+    pub(super) background: Option<bool>,
     /// Why it has to run outside the sandbox, after it has failed inside; the user is asked for it.
     #[serde(default)]
     pub(super) outside: Option<String>,

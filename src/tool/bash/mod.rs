@@ -1,6 +1,7 @@
 //! Runs a command line, streams what it prints, and ends everything that it started.
 
 mod ask;
+mod background;
 mod bounds;
 pub mod commands;
 mod directories;
@@ -25,6 +26,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
+    background::CALL,
     context::ToolContext,
     definition::{Tool, ToolError, ToolOutput},
     umask,
@@ -62,8 +64,6 @@ const MAX_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 /// Clients are not sent more than this while it runs; the result holds the end.
 const STREAMED: usize = 1024 * 1024;
 const PREVIEW: usize = 8_000;
-/// A variable by which what a call has started is known again.
-const CALL: &str = "POLYTREE_CALL";
 /// The maximum number of background processes that are named.
 const MAX_NAMED: usize = 10;
 
@@ -100,6 +100,10 @@ impl Tool for Bash {
         let shell = bash.or_else(|| find_program("sh", path)).or_else(|| find_program("sh", None));
         let shell = shell.ok_or_else(|| ToolError::failed("There is neither bash nor sh on this machine, so no command can be run."))?;
 
+        let is_background = args.background == Some(true);
+        if is_background {
+            background::check(context)?;
+        }
         let line = args.command.clone();
         // Reading a long line takes its time, which must not be that of other sessions.
         let analysis = super::path::blocking(move || Ok(analyse(&line, dialect))).await?;
@@ -120,6 +124,14 @@ impl Tool for Bash {
                 noted = context.host.before_command(&directory) => noted?,
                 () = context.cancel.cancelled() => return Err(ToolError::Aborted),
             }
+        }
+        if is_background {
+            let line = background::Line { args: &args, title, shell: shell.as_os_str(), directory: &directory, git: &git };
+            let output = background::run(context, how, line).await;
+            if changes_files {
+                context.host.after_command().await;
+            }
+            return output;
         }
         let finished = execute(context, &how, shell.as_os_str(), &args.command, &directory, &git, Duration::from_millis(limit)).await;
         // However it has ended.
@@ -167,15 +179,24 @@ struct Finished {
     gone_on: Vec<Process>,
 }
 
-async fn execute(
+/// A command that has been started.
+struct Started {
+    group: Group,
+    output: SharedOutput,
+    /// The proxy of its sandbox, which must last as long as it.
+    _proxy: Option<Box<dyn std::any::Any + Send>>,
+}
+
+/// Starts the line in the shell. `call` is what it and all that it starts are known by.
+async fn start(
     context: &ToolContext,
     how: &Execution,
     shell: &OsStr,
     line: &str,
     directory: &AbsPath,
     git: &[git_guard::Setting],
-    limit: Duration,
-) -> Result<Finished, ToolError> {
+    call: &str,
+) -> Result<Started, ToolError> {
     let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
     let (mut command, sender) = match how {
         Execution::Confined(confined) => {
@@ -184,9 +205,8 @@ async fn execute(
         Execution::Free | Execution::Unenforced(_) => (command(shell, directory), None),
     };
     command.args(["-c", "--", line]).env_clear().envs(environment::variables(&context.environment));
-    let call = ulid::Ulid::generate().to_string();
     command.envs(git_guard::variables(&context.environment, git));
-    command.env("PWD", directory.as_path()).env(CALL, &call);
+    command.env("PWD", directory.as_path()).env(CALL, call);
     if let Execution::Confined(confined) = how {
         command.envs(confined.variables());
     }
@@ -197,11 +217,25 @@ async fn execute(
     let purpose = Purpose { session_id: Some(context.session_id.to_string()), call_id: Some(context.call_id.clone()) };
     let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
     let group = Group::spawn_as(command, program, purpose).map_err(not_started)?;
-    // Ends with the command.
-    let _proxy = match sender {
-        Some(sender) => Some(sender.send().await),
+    let proxy = match sender {
+        Some(sender) => Some(Box::new(sender.send().await) as Box<dyn std::any::Any + Send>),
         None => None,
     };
+    Ok(Started { group, output, _proxy: proxy })
+}
+
+async fn execute(
+    context: &ToolContext,
+    how: &Execution,
+    shell: &OsStr,
+    line: &str,
+    directory: &AbsPath,
+    git: &[git_guard::Setting],
+    limit: Duration,
+) -> Result<Finished, ToolError> {
+    let call = ulid::Ulid::generate().to_string();
+    // Its proxy ends with the command.
+    let Started { group, output, _proxy } = start(context, how, shell, line, directory, git, &call).await?;
     let mut run = Run {
         context,
         group,

@@ -96,6 +96,7 @@ impl Fixture {
         let environment =
             BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned()), ("SECRET".to_owned(), "from the client".to_owned())]);
         let context = ToolContext {
+            processes: None,
             session_id: SessionId::from_ulid(ulid::Ulid::nil()),
             message_id: MessageId::from_ulid(ulid::Ulid::nil()),
             call_id: "call".to_owned(),

@@ -3,6 +3,7 @@
 //! holds the file, its text is the file, and the editor is asked to change it.
 
 pub(super) mod announced;
+pub(super) mod many;
 
 use std::{fs::Metadata, io::Read as _, sync::Arc};
 
@@ -30,6 +31,9 @@ use crate::{
     },
 };
 use announced::{Edited, Failure, UNSAVED};
+
+/// The permission of all tools that change files.
+const KIND: &str = "edit";
 
 /// A file as it is now.
 pub struct Current {
@@ -109,7 +113,7 @@ pub async fn change(
     };
     context
         .ask(Ask {
-            kind: "edit".into(),
+            kind: KIND.into(),
             patterns: file.patterns(),
             always: vec!["*".to_owned()],
             title: format!("{} {}", if first.current.is_some() { "Edit" } else { "Create" }, file.shown()),

@@ -2,6 +2,7 @@
 
 mod lines;
 mod nested;
+mod several;
 
 use std::{
     fmt::Write as _,
@@ -65,6 +66,9 @@ pub struct ReadArgs {
     /// How many lines to give, 2000 if not said.
     #[serde(default)]
     limit: Option<usize>,
+    /// Further files to read in the same call, from their first lines; at most 19.
+    #[serde(default)]
+    file_paths: Option<Vec<String>>,
 }
 
 #[async_trait]
@@ -92,6 +96,9 @@ impl Tool for Read {
 
     fn subject(args: &ReadArgs, directory: &AbsPath) -> String {
         let path = path::shortened(&args.file_path, directory);
+        if let Some(further) = args.file_paths.as_ref().filter(|further| !further.is_empty()) {
+            return format!("{path} and {} more", further.len());
+        }
         match (args.offset, args.limit) {
             (None, _) => path,
             (Some(offset), None) => format!("{path}:{offset}-"),
@@ -100,45 +107,58 @@ impl Tool for Read {
     }
 
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
-        let file = path::check(context, &args.file_path, Purpose::Read).await?;
-        if context.overlay.state(file.real()) == BufferState::NotOpen {
-            let found = file.clone();
-            blocking(move || missing(&found)).await?;
+        if args.file_paths.as_ref().is_some_and(|further| !further.is_empty()) {
+            return several::read(context, args).await;
         }
-        context
-            .ask(Ask {
-                kind: Self::PERMISSION.into(),
-                patterns: file.patterns(),
-                always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
-                title: format!("Read {}", file.shown()),
-                metadata: json!({ "filePath": file.real().to_string() }),
-                ..Ask::default()
-            })
-            .await?;
-        file.unmoved().await?;
-        let window = Window { first: args.offset.unwrap_or(1).max(1), limit: args.limit.unwrap_or(DEFAULT_LIMIT).max(1) };
-        let document = announced::text(context, &file).await?;
-        let (context, note) = (context.clone(), file.note().map(str::to_owned));
-        let mut output = blocking(move || {
-            let mut output = match document {
-                Some(document) => read_announced(&context, &file, window, &document.text),
-                None => read(&context, &file, window),
-            }?;
-            nested::add(&context, Self::PERMISSION, file.real(), &mut output);
-            Ok(output)
+        one(context, &args.file_path, Window::new(args.offset, args.limit)).await
+    }
+}
+
+/// Reads one file or directory.
+async fn one(context: &ToolContext, path: &str, window: Window) -> Result<ToolOutput, ToolError> {
+    let file = path::check(context, path, Purpose::Read).await?;
+    if context.overlay.state(file.real()) == BufferState::NotOpen {
+        let found = file.clone();
+        blocking(move || missing(&found)).await?;
+    }
+    context
+        .ask(Ask {
+            kind: Read::PERMISSION.into(),
+            patterns: file.patterns(),
+            always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
+            title: format!("Read {}", file.shown()),
+            metadata: json!({ "filePath": file.real().to_string() }),
+            ..Ask::default()
         })
         .await?;
-        if let Some(note) = note {
-            let _ = write!(output.output, "\n({note})");
-        }
+    file.unmoved().await?;
+    let document = announced::text(context, &file).await?;
+    let (context, note) = (context.clone(), file.note().map(str::to_owned));
+    let mut output = blocking(move || {
+        let mut output = match document {
+            Some(document) => read_announced(&context, &file, window, &document.text),
+            None => read(&context, &file, window),
+        }?;
+        nested::add(&context, Read::PERMISSION, file.real(), &mut output);
         Ok(output)
+    })
+    .await?;
+    if let Some(note) = note {
+        let _ = write!(output.output, "\n({note})");
     }
+    Ok(output)
 }
 
 #[derive(Clone, Copy)]
 struct Window {
     first: usize,
     limit: usize,
+}
+
+impl Window {
+    fn new(offset: Option<usize>, limit: Option<usize>) -> Self {
+        Self { first: offset.unwrap_or(1).max(1), limit: limit.unwrap_or(DEFAULT_LIMIT).max(1) }
+    }
 }
 
 /// The text that an editor holds of the file.

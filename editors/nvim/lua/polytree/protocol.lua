@@ -119,6 +119,7 @@
 ---@field description string What it does, in a few words.
 ---@field workdir? string|nil The directory in which it runs.
 ---@field timeout? integer|nil The timeout in milliseconds.
+---@field background? boolean|nil Run it in the background; default: no.
 ---@field outside? string|nil Why it should run outside of the sandbox.
 
 --- What a command reports.
@@ -130,6 +131,7 @@
 ---@field truncated? boolean|nil The model got only a part of the output.
 ---@field outputPath? string|nil The file with the whole output.
 ---@field running? polytree.protocol.BashProcess[] Processes that go on in the background.
+---@field process? polytree.protocol.ProcessInfo|nil The background command, as it was when the call returned.
 ---@field sandbox? polytree.protocol.SandboxReport|nil What it ran in; absent where nothing confined it.
 
 --- A process that a command has left running.
@@ -543,16 +545,16 @@
 
 --- An open question.
 ---@class polytree.protocol.DiagnosisQuestion
----@field id polytree.protocol.PermissionId The question's id.
+---@field id string The question's id, of a permission or of a model's question.
 ---@field sessionID polytree.protocol.SessionId The session that asks.
----@field type string The permission's type, such as `bash` or `edit`.
+---@field type string The permission's type, such as `bash` or `edit`; `question` of a question that a model asks.
 ---@field since integer Since when it waits.
 ---@field directory string The session's directory.
 
 --- The open questions.
 ---@class polytree.protocol.DiagnosisQuestions
 ---@field error? string|nil Why the list is not complete.
----@field list polytree.protocol.DiagnosisQuestion[] The oldest first, at most 100. What they ask for is told by `permission.list`.
+---@field list polytree.protocol.DiagnosisQuestion[] The oldest first, at most 100. What they ask for is told by `permission.list` and `question.list`.
 
 --- What waits inside the daemon.
 ---@class polytree.protocol.DiagnosisQueues
@@ -896,42 +898,51 @@
 ---@field type "command.executed" The event.
 ---@field properties polytree.protocol.CommandInfo What the event tells.
 ---@class polytree.protocol.EventPayload.21
+---@field type "question.asked" The event.
+---@field properties polytree.protocol.Question What the event tells.
+---@class polytree.protocol.EventPayload.22
+---@field type "question.replied" The event.
+---@field properties polytree.protocol.QuestionRepliedInfo What the event tells.
+---@class polytree.protocol.EventPayload.23
+---@field type "process.updated" The event.
+---@field properties polytree.protocol.ProcessUpdatedInfo What the event tells.
+---@class polytree.protocol.EventPayload.24
 ---@field type "todo.updated" The event.
 ---@field properties polytree.protocol.EventTodoInfo What the event tells.
----@class polytree.protocol.EventPayload.22
+---@class polytree.protocol.EventPayload.25
 ---@field type "hunk.updated" The event.
 ---@field properties polytree.protocol.HunksInfo What the event tells.
----@class polytree.protocol.EventPayload.23
+---@class polytree.protocol.EventPayload.26
 ---@field type "file.edited" The event.
 ---@field properties polytree.protocol.FilePath What the event tells.
----@class polytree.protocol.EventPayload.24
+---@class polytree.protocol.EventPayload.27
 ---@field type "file.changed" The event.
 ---@field properties polytree.protocol.FileChangedInfo What the event tells.
----@class polytree.protocol.EventPayload.25
+---@class polytree.protocol.EventPayload.28
 ---@field type "vcs.branch.updated" The event.
 ---@field properties polytree.protocol.BranchInfo What the event tells.
----@class polytree.protocol.EventPayload.26
+---@class polytree.protocol.EventPayload.29
 ---@field type "vcs.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.27
+---@class polytree.protocol.EventPayload.30
 ---@field type "config.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.28
+---@class polytree.protocol.EventPayload.31
 ---@field type "provider.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.29
+---@class polytree.protocol.EventPayload.32
 ---@field type "agent.changed" The event.
 ---@field properties polytree.protocol.DirectoryInfo What the event tells.
----@class polytree.protocol.EventPayload.30
+---@class polytree.protocol.EventPayload.33
 ---@field type "editor.open" The event.
 ---@field properties polytree.protocol.EditorOpenInfo What the event tells.
----@class polytree.protocol.EventPayload.31
+---@class polytree.protocol.EventPayload.34
 ---@field type "buffer.edit" The event.
 ---@field properties polytree.protocol.BufferEditInfo What the event tells.
----@class polytree.protocol.EventPayload.32
+---@class polytree.protocol.EventPayload.35
 ---@field type "buffer.reset" The event.
 ---@field properties polytree.protocol.BufferResetInfo What the event tells.
----@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29|polytree.protocol.EventPayload.30|polytree.protocol.EventPayload.31|polytree.protocol.EventPayload.32
+---@alias polytree.protocol.EventPayload polytree.protocol.EventPayload.1|polytree.protocol.EventPayload.2|polytree.protocol.EventPayload.3|polytree.protocol.EventPayload.4|polytree.protocol.EventPayload.5|polytree.protocol.EventPayload.6|polytree.protocol.EventPayload.7|polytree.protocol.EventPayload.8|polytree.protocol.EventPayload.9|polytree.protocol.EventPayload.10|polytree.protocol.EventPayload.11|polytree.protocol.EventPayload.12|polytree.protocol.EventPayload.13|polytree.protocol.EventPayload.14|polytree.protocol.EventPayload.15|polytree.protocol.EventPayload.16|polytree.protocol.EventPayload.17|polytree.protocol.EventPayload.18|polytree.protocol.EventPayload.19|polytree.protocol.EventPayload.20|polytree.protocol.EventPayload.21|polytree.protocol.EventPayload.22|polytree.protocol.EventPayload.23|polytree.protocol.EventPayload.24|polytree.protocol.EventPayload.25|polytree.protocol.EventPayload.26|polytree.protocol.EventPayload.27|polytree.protocol.EventPayload.28|polytree.protocol.EventPayload.29|polytree.protocol.EventPayload.30|polytree.protocol.EventPayload.31|polytree.protocol.EventPayload.32|polytree.protocol.EventPayload.33|polytree.protocol.EventPayload.34|polytree.protocol.EventPayload.35
 
 --- An open permission question.
 ---@class polytree.protocol.EventPermission
@@ -1555,6 +1566,28 @@
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field partID polytree.protocol.PartId The part.
 
+--- What is done to a file by a patch.
+---@alias polytree.protocol.PatchAction "add"|"update"|"delete"|"move"
+
+--- A file that a patch would change.
+---@class polytree.protocol.PatchChange
+---@field filePath string The absolute path.
+---@field action polytree.protocol.PatchAction What would be done.
+---@field version? string|nil BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
+
+--- Arguments of `patch`.
+---@class polytree.protocol.PatchInput
+---@field patchText string The whole patch.
+
+--- What a patch reports.
+---@class polytree.protocol.PatchMetadata
+---@field diff string All changes as a unified diff.
+---@field additions integer Lines added.
+---@field deletions integer Lines removed.
+---@field files polytree.protocol.PatchedFile[] The changed files; a moved file stands there with both names.
+---@field truncated? boolean|nil The model got only a part of the result.
+---@field outputPath? string|nil The file with the whole result.
+
 --- The files that a tool call changed.
 ---@class polytree.protocol.PatchPart
 ---@field id polytree.protocol.PartId The part's id.
@@ -1565,6 +1598,13 @@
 ---@field uncovered? string[] Files and directories that may have changed and cannot be restored, because no image was stored.
 ---@field reasons? table<string, string> Why, by path.
 ---@field callID? string|nil The tool call that changed them.
+
+--- A file that a patch has changed.
+---@class polytree.protocol.PatchedFile
+---@field filePath string The absolute path.
+---@field action polytree.protocol.PatchAction What was done.
+---@field additions integer Lines added.
+---@field deletions integer Lines removed.
 
 --- Params of `path.get`.
 ---@class polytree.protocol.PathGetParams
@@ -1600,11 +1640,11 @@
 ---@field grep? polytree.protocol.PermissionSetting Searching in files.
 ---@field glob? polytree.protocol.PermissionSetting Finding files by name.
 ---@field list? polytree.protocol.PermissionSetting Listing directories.
----@field webfetch? polytree.protocol.PermissionSetting Fetching web pages; not used yet.
+---@field webfetch? polytree.protocol.PermissionSetting Fetching web pages; patterns are URLs.
 ---@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents.
----@field skill? polytree.protocol.PermissionSetting Loading skills; not used yet.
+---@field skill? polytree.protocol.PermissionSetting Loading skills; patterns are their names.
 ---@field todo? polytree.protocol.PermissionSetting Keeping the task list.
----@field question? polytree.protocol.PermissionSetting Asking the user questions; not used yet.
+---@field question? polytree.protocol.PermissionSetting Asking the user questions.
 ---@field external_directory? polytree.protocol.PermissionSetting Touching files outside the worktree; patterns are directories.
 ---@field ["repeat"]? polytree.protocol.PermissionSetting Making the same call again and again.
 ---@field mcp? polytree.protocol.PermissionSetting Calling tools of MCP servers; not used yet.
@@ -1646,6 +1686,10 @@
 ---@field diff? string|nil Of the type `edit`: the change as a unified diff.
 ---@field version? string|nil Of the type `edit`: BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
 ---@field directory? string|nil Of the type `external_directory`: the directory that "always" grants.
+---@field changes? polytree.protocol.PatchChange[]|nil Of a patch: the files that it would change.
+---@field url? string|nil Of a fetch: the URL.
+---@field format? polytree.protocol.WebFormat|nil Of a fetch: what would be returned.
+---@field redirectedFrom? string|nil Of a fetch: the URL that has redirected to this one.
 ---@field pattern? string|nil Of a search: its pattern.
 ---@field path? string|nil Of a search or a list: where.
 ---@field include? string|nil Of a search: only files whose path matches this.
@@ -1688,6 +1732,73 @@
 --- When a question was asked.
 ---@class polytree.protocol.PermissionTime
 ---@field created integer Milliseconds since 1970.
+
+--- What to do with a background command.
+---@alias polytree.protocol.ProcessAction "list"|"read"|"end"
+
+--- Params of `process.end`.
+---@class polytree.protocol.ProcessEndParams
+---@field id polytree.protocol.ProcessId The command.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- A background command.
+---@alias polytree.protocol.ProcessId string
+
+--- A background command.
+---@class polytree.protocol.ProcessInfo
+---@field id polytree.protocol.ProcessId Its id.
+---@field sessionID polytree.protocol.SessionId The session that it belongs to.
+---@field command string The command line.
+---@field description? string|nil What it does, in the model's words.
+---@field directory string The directory in which it runs.
+---@field pid integer The process of its shell, which leads its process group.
+---@field started integer When it was started.
+---@field status polytree.protocol.ProcessStatus Whether it runs.
+---@field exit? integer|nil Its exit code, once it has ended; absent where a signal ended it.
+---@field ended? integer|nil When it ended.
+
+--- Params of `process.list`.
+---@class polytree.protocol.ProcessListParams
+---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- A part of the output of a background command.
+---@class polytree.protocol.ProcessOutput
+---@field text string The text; keys are taken out of it.
+---@field offset integer Where it begins; greater than the offset that was asked for where that is no longer kept.
+---@field next integer The offset of the next output.
+
+--- Params of `process.read`.
+---@class polytree.protocol.ProcessReadParams
+---@field id polytree.protocol.ProcessId The command.
+---@field offset? integer|nil Where to begin, in bytes of the output since its beginning; default: the oldest that is kept.
+---@field limit? integer|nil The most bytes; default and at most 1 MiB.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- Whether a background command runs.
+---@alias polytree.protocol.ProcessStatus "running"|"exited"
+
+--- Arguments of `process`.
+---@class polytree.protocol.ProcessToolInput
+---@field action polytree.protocol.ProcessAction What to do.
+---@field id? string|nil The background command.
+---@field offset? integer|nil Where to begin to read.
+---@field wait? integer|nil How many milliseconds to wait for new output.
+
+--- What a look at background commands reports.
+---@class polytree.protocol.ProcessToolMetadata
+---@field processes polytree.protocol.ProcessInfo[] Those that it is about.
+---@field offset? integer|nil Where the output begins that was read.
+---@field next? integer|nil Where the next output begins.
+---@field truncated? boolean|nil The model got only a part of the result.
+---@field outputPath? string|nil The file with the whole result.
+
+--- A background command.
+---@class polytree.protocol.ProcessUpdatedInfo
+---@field info polytree.protocol.ProcessInfo Its state.
 
 --- A repository with all its worktrees, or a directory outside git.
 ---@class polytree.protocol.Project
@@ -1805,8 +1916,79 @@
 ---@field ca? string|nil A file with certificates (PEM) of authorities that are trusted beside the system's; absolute, or with `~/`.
 ---@field trustedURLs? string[] Addresses to which a project's settings may send this provider's key with their `baseURL` or `proxy`: these and what lies below them; only in the user's own settings.
 
+--- One or more questions that the model asks together. The turn waits for the answer.
+---@class polytree.protocol.Question
+---@field id polytree.protocol.QuestionId The request's id.
+---@field sessionID polytree.protocol.SessionId The session that asks.
+---@field messageID polytree.protocol.MessageId The assistant message that holds the tool call.
+---@field callID string The tool call.
+---@field questions polytree.protocol.QuestionItem[] What is asked. What cannot be seen is spelled out, as `\u{202e}`.
+---@field time polytree.protocol.PermissionTime When it was asked.
+
 --- A question of the model to the user.
 ---@alias polytree.protocol.QuestionId string
+
+--- Arguments of `question`.
+---@class polytree.protocol.QuestionInput
+---@field questions polytree.protocol.QuestionInputItem[] What is asked, all at once.
+
+--- A question as the model writes it.
+---@class polytree.protocol.QuestionInputItem
+---@field header string A short label.
+---@field question string The question.
+---@field options polytree.protocol.QuestionOption[] The answers to choose from.
+---@field multiple? boolean|nil More than one option may be chosen; default: no.
+---@field custom? boolean|nil An answer may be the user's own text; default: yes.
+
+--- One question.
+---@class polytree.protocol.QuestionItem
+---@field header string A short label, for a tab or a heading.
+---@field question string The question.
+---@field options polytree.protocol.QuestionOption[] The answers to choose from.
+---@field multiple? boolean More than one option may be chosen.
+---@field custom? boolean An answer may be the user's own text.
+
+--- Params of `question.list`.
+---@class polytree.protocol.QuestionListParams
+---@field sessionID? polytree.protocol.SessionId|nil Only this session and its descendants.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- What an answered question reports.
+---@class polytree.protocol.QuestionMetadata
+---@field questions polytree.protocol.QuestionItem[] What was asked.
+---@field answers string[][] For each question the chosen labels, or the user's own text.
+
+--- An answer to choose.
+---@class polytree.protocol.QuestionOption
+---@field label string What the answer is called; distinct within a question.
+---@field description string What it means.
+
+--- How a request of the model ended.
+---@alias polytree.protocol.QuestionOutcome "answered"|"rejected"|"aborted"|"expired"
+
+--- Params of `question.reject`.
+---@class polytree.protocol.QuestionRejectParams
+---@field sessionID polytree.protocol.SessionId The session that asks.
+---@field questionID polytree.protocol.QuestionId The request.
+---@field message? string|nil A message for the model.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
+--- How a question of a model ended.
+---@class polytree.protocol.QuestionRepliedInfo
+---@field sessionID polytree.protocol.SessionId The session.
+---@field questionID polytree.protocol.QuestionId The request.
+---@field outcome polytree.protocol.QuestionOutcome How it ended.
+---@field answers? string[][]|nil The answers, one list for each question; null where it was not answered.
+
+--- Params of `question.reply`.
+---@class polytree.protocol.QuestionReplyParams
+---@field sessionID polytree.protocol.SessionId The session that asks.
+---@field questionID polytree.protocol.QuestionId The request.
+---@field answers string[][] For each question, in order, the labels of the chosen options, or the user's own text where `custom` allows it. An empty list leaves a question unanswered.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Result of `session.steer` and `session.queue.replace`.
 ---@class polytree.protocol.QueuedMessage
@@ -1818,11 +2000,18 @@
 ---@field parts polytree.protocol.Part[] Its parts.
 ---@field steers? boolean Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own.
 
+--- One of several files that were read in one call.
+---@class polytree.protocol.ReadFile
+---@field filePath string The path as the model gave it.
+---@field error? string|nil Why it was not read.
+---@field lines? integer|nil How many lines it has, where that is known.
+
 --- Arguments of `read`.
 ---@class polytree.protocol.ReadInput
 ---@field filePath string The file or directory.
 ---@field offset? integer|nil The first line, from 1.
 ---@field limit? integer|nil How many lines.
+---@field filePaths? string[]|nil Further files, read from their first lines.
 
 --- What a read file reports.
 ---@class polytree.protocol.ReadMetadata
@@ -1830,6 +2019,7 @@
 ---@field mime? string|nil The media type of an image or document.
 ---@field truncated boolean There is more than the model got.
 ---@field lines? integer|nil How many lines the file has, where that is known.
+---@field files? polytree.protocol.ReadFile[] Where the call read several files: each of them.
 ---@field unsaved? boolean|nil The text was one that an editor has not saved.
 ---@field loaded? string[]|nil The files with instructions of the directories around it, which the model got too.
 ---@field outputPath? string|nil The file with the whole result.
@@ -2383,6 +2573,17 @@
 --- How grave an advice is.
 ---@alias polytree.protocol.Severity "error"|"warning"|"info"
 
+--- Arguments of `skill`.
+---@class polytree.protocol.SkillInput
+---@field name string The name of the skill.
+
+--- What a loaded skill reports.
+---@class polytree.protocol.SkillMetadata
+---@field name string Its name.
+---@field folder string The folder of the skill.
+---@field truncated? boolean|nil The model got only a part of it.
+---@field outputPath? string|nil The file with the whole text.
+
 --- A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may have it.
 ---@class polytree.protocol.SnapshotPart
 ---@field id polytree.protocol.PartId The part's id.
@@ -2805,6 +3006,25 @@
 ---@field behind? integer|nil Commits of the upstream that this branch lacks.
 ---@field worktrees polytree.protocol.VcsCheckout[] The checkouts of the repository, the main one first; at most 1,000.
 
+--- Arguments of `webfetch`.
+---@class polytree.protocol.WebFetchInput
+---@field url string The complete URL.
+---@field format? polytree.protocol.WebFormat|nil What to return; default: markdown.
+---@field timeout? integer|nil The timeout in seconds.
+
+--- What a fetched page reports.
+---@class polytree.protocol.WebFetchMetadata
+---@field url string The URL that has answered, after redirects.
+---@field status integer The status of the answer.
+---@field contentType string The media type, without parameters; empty if there is none.
+---@field bytes integer The size of the answer in bytes.
+---@field format polytree.protocol.WebFormat What was returned.
+---@field truncated? boolean|nil The model got only a part of the result.
+---@field outputPath? string|nil The file with the whole result.
+
+--- The form in which a page is returned.
+---@alias polytree.protocol.WebFormat "markdown"|"text"|"html"|"json"
+
 --- Arguments of `write`.
 ---@class polytree.protocol.WriteInput
 ---@field filePath string The file.
@@ -2872,6 +3092,12 @@
 ---| "permission.reply"
 ---| "permission.grants"
 ---| "permission.revoke"
+---| "question.list"
+---| "question.reply"
+---| "question.reject"
+---| "process.list"
+---| "process.read"
+---| "process.end"
 ---| "symbol.find"
 ---| "buffer.open"
 ---| "buffer.change"
@@ -2919,6 +3145,9 @@
 ---| "permission.asked"
 ---| "permission.replied"
 ---| "command.executed"
+---| "question.asked"
+---| "question.replied"
+---| "process.updated"
 ---| "todo.updated"
 ---| "hunk.updated"
 ---| "file.edited"

@@ -176,5 +176,10 @@ async fn ask_repeated(call: &Prepared, context: &ToolContext) -> Result<(), Tool
 fn context(turn: &Arc<Turn>, part: &ToolPart, host: &Arc<CallHost>) -> ToolContext {
     let (cancel, file_times) = (host.batch().tasks.token().clone(), turn.shared.file_times(&turn.session.id));
     let context = turn.workspace.tool_context(&part.session_id, &part.message_id, file_times, cancel, Arc::clone(host) as _);
-    ToolContext { call_id: part.call_id.clone(), agent: turn.agent.name.clone(), ..context }
+    ToolContext {
+        call_id: part.call_id.clone(),
+        agent: turn.agent.name.clone(),
+        processes: Some(Arc::clone(&turn.shared.processes)),
+        ..context
+    }
 }

@@ -9,25 +9,26 @@ use std::sync::{
 use async_trait::async_trait;
 use polytree_protocol::{
     events::{EventPayload, FilePath, PartDelta},
-    id::PermissionId,
+    id::{PermissionId, QuestionId},
     part::{Part, Span, ToolCompleted, ToolFailed, ToolPart, ToolRunning, ToolState, ToolTime},
     permission::{Action, Permission, PermissionTime, Rule},
+    question::QuestionItem,
     sandbox::{Mode, SandboxReport},
     todo::Todo,
 };
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, oneshot};
 
 use super::{batch::Batch, changes::CallChanges, child};
 use crate::{
     permission::{
-        Answer, Question, grant_rule, granted_as,
+        Answer, Inquiry, InquiryEnd, Question, grant_rule, granted_as,
         mode::{self, Authority, Request},
         rules::{Decision, Rules, stricter},
     },
     session::{Error, turn::state::Turn},
     stdx::{ids, paths::AbsPath, time::now_ms, visible},
-    store::{self, Unit},
+    store::{self, Unit, WaitsFor},
     tool::{
         context::{Approval, Ask, Host, Job, ToolContext},
         definition::{ToolError, ToolOutput},
@@ -188,26 +189,53 @@ impl CallHost {
         if let Ok(answer) = answer.try_recv() {
             return self.take(answer);
         }
+        match self.waited(context, WaitsFor::Permission(id), created, answer).await? {
+            Some(answer) => {
+                self.take(answer)?;
+                if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
+            }
+            None => Err(ToolError::Aborted),
+        }
+    }
+
+    /// Waits for the answer to a question that is stored, without a slot; `None` when the turn was aborted.
+    async fn waited<T: Send>(
+        &self,
+        context: &ToolContext,
+        waits_for: WaitsFor,
+        since: i64,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<Option<T>, ToolError> {
         let (shared, scope) = (&self.turn.shared, &self.turn.scope);
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.rest();
         // The question is stored, and that is what counts.
-        if let Err(error) = shared.statuses.open_question(&shared.store, scope, id.clone(), created).await {
+        if let Err(error) = shared.statuses.open_question(&shared.store, scope, waits_for.clone(), since).await {
             tracing::warn!(%error, "a status could not be told");
         }
+        // Without a sender the daemon is ending.
         let answer = tokio::select! {
             () = context.cancel.cancelled() => None,
-            answer = &mut answer => Some(answer.unwrap_or(Answer::Withdrawn)),
+            answer = answer => answer.ok(),
         };
-        match answer {
-            Some(answer) => {
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
-                shared.statuses.close_question(&shared.store, scope, &id).await.map_err(|error| failed(&error))?;
-                self.take(answer)?;
-                if self.begin().await { Ok(()) } else { Err(ToolError::Aborted) }
+        // Still counted as waiting where there is no answer: whether the question outlives the turn is for the turn to decide.
+        let Some(answer) = answer else { return Ok(None) };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let closed = shared.statuses.close_question(&shared.store, scope, &waits_for).await;
+        closed.map_err(|error| ToolError::failed(format!("the answer could not be taken: {error}")))?;
+        Ok(Some(answer))
+    }
+
+    fn take_answers(end: InquiryEnd) -> Result<Vec<Vec<String>>, ToolError> {
+        match end {
+            InquiryEnd::Answered(answers) => Ok(answers),
+            InquiryEnd::Rejected(None) => Err(ToolError::failed(
+                "The user does not want to answer. Do not ask the same again: go on with what you know, or say what you need.",
+            )),
+            InquiryEnd::Rejected(Some(message)) => {
+                Err(ToolError::failed(format!("The user does not answer the questions and says: {message}")))
             }
-            // Still counted as waiting: whether the question outlives the turn is for the turn to decide.
-            None => Err(ToolError::Aborted),
+            InquiryEnd::Aborted | InquiryEnd::Expired => Err(ToolError::Aborted),
         }
     }
 
@@ -398,6 +426,28 @@ impl Host for CallHost {
 
     async fn run_child(&self, context: &ToolContext, job: Job) -> Result<ToolOutput, ToolError> {
         child::run(&self.turn, context, job, || self.rest()).await
+    }
+
+    async fn question(&self, context: &ToolContext, questions: Vec<QuestionItem>) -> Result<Vec<Vec<String>>, ToolError> {
+        let created = now_ms();
+        let question = polytree_protocol::question::Question {
+            id: QuestionId::from_ulid(ids::next()),
+            session_id: context.session_id.clone(),
+            message_id: context.message_id.clone(),
+            call_id: context.call_id.clone(),
+            questions,
+            time: PermissionTime { created },
+        };
+        let session = &self.turn.session;
+        let inquiry = Inquiry { question, project_id: session.project_id.clone(), directory: session.directory.clone() };
+        let asked = self.turn.shared.inquirer.ask(inquiry).await;
+        let (id, mut answer) = asked.map_err(|error| ToolError::failed(format!("the user could not be asked: {error}")))?;
+        if let Ok(end) = answer.try_recv() {
+            return Self::take_answers(end);
+        }
+        let Some(end) = self.waited(context, WaitsFor::Question(id), created, answer).await? else { return Err(ToolError::Aborted) };
+        let answers = Self::take_answers(end)?;
+        if self.begin().await { Ok(answers) } else { Err(ToolError::Aborted) }
     }
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {

@@ -156,8 +156,12 @@ pub(super) async fn resume(turn: &Arc<Turn>, message: &MessageId, parts: Vec<Par
 async fn remember_files(turn: &Turn, message: &MessageId) -> Result<(), Error> {
     let asked = turn.shared.store.asked_in(turn.session.id.clone(), message.clone()).await?;
     let file_times = turn.shared.file_times(&turn.session.id);
-    for question in asked.iter().filter(|question| question.kind == "edit") {
-        let text = |field: &str| question.metadata[field].as_str();
+    let edits = asked.iter().filter(|question| question.kind == "edit");
+    // A patch names several.
+    let changes =
+        edits.flat_map(|question| std::iter::once(&question.metadata).chain(question.metadata["changes"].as_array().into_iter().flatten()));
+    for change in changes {
+        let text = |field: &str| change[field].as_str();
         if let Some(path) = text("filePath").and_then(AbsPath::new)
             && let Some(hash) = text("version").and_then(|version| blake3::Hash::from_hex(version).ok())
             && file_times.last(&path).is_none()
