@@ -30,13 +30,14 @@ use crate::{
     git::{Checkout, objects::Id},
     overlay::{self, NotApplied, Overlay, Policy, TextUnknown},
     stdx::{paths::AbsPath, tasks::Tasks},
+    store::Durability,
 };
 
 /// Why a revert failed. No file was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Files are in conflict.
-    #[error("{} of the files were changed by somebody else since, so nothing was changed", .0.conflicts().count())]
+    #[error("nothing was changed, because files are in conflict")]
     Conflict(Plan),
     /// There is nothing to undo.
     #[error("there is nothing to undo")]
@@ -77,9 +78,16 @@ impl Snapshots {
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn open(data: &AbsPath, notes: AbsPath, finder: Arc<Finder>, overlay: Arc<Overlay>, tasks: Tasks) -> io::Result<Self> {
+    pub fn open(
+        data: &AbsPath,
+        notes: AbsPath,
+        durability: Durability,
+        finder: Arc<Finder>,
+        overlay: Arc<Overlay>,
+        tasks: Tasks,
+    ) -> io::Result<Self> {
         let directory = data.join("snapshots");
-        let objects = Arc::new(Objects::open(&directory.join("objects"))?);
+        let objects = Arc::new(Objects::open(&directory.join("objects"), durability)?);
         Ok(Self {
             objects,
             journals: directory.join("journal"),
