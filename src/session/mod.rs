@@ -3,6 +3,7 @@
 //! clients see is stored before it is sent.
 
 mod activity;
+mod children;
 mod copy;
 mod diff;
 mod error;

@@ -315,6 +315,7 @@ impl SessionTask {
         let (session_id, prompt) = (self.id.clone(), message_id.clone());
         let start = Start { session_id, message_id: prompt, environment, fresh, open, steering: Arc::default() };
         let steering = Arc::clone(&start.steering);
+        self.shared.at_work.begin_turn(&self.id, tasks.token().clone());
         let handle = tasks.spawn("turn", turn::run(Arc::clone(&self.shared), start, tasks.clone()));
         self.current = Some(Current { message_id, handle, tasks, steering, aborts: Vec::new() });
     }
@@ -367,6 +368,7 @@ impl SessionTask {
 
     async fn turn_ended(&mut self, outcome: Outcome) {
         let Some(current) = self.current.take() else { return };
+        self.shared.at_work.end_turn(&self.id);
         if outcome.suspended {
             // The next daemon resumes it: nothing has ended, so nothing is announced.
             return;

@@ -6,12 +6,17 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
+    provider::ModelRef,
     todo::Todo,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{file_times::FileTimes, guard::Guard, outcome::ToolError};
+use super::{
+    file_times::FileTimes,
+    guard::Guard,
+    outcome::{ToolError, ToolOutput},
+};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
@@ -133,6 +138,19 @@ pub enum Approval {
     Sandboxed,
 }
 
+/// A job for a child session.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub description: String,
+    pub prompt: String,
+    pub agent: String,
+    /// In place of the agent's and the caller's.
+    pub model: Option<ModelRef>,
+    /// The child session that continues.
+    pub session: Option<SessionId>,
+    pub background: bool,
+}
+
 /// The session that a tool runs for.
 #[async_trait]
 pub trait Host: Send + Sync {
@@ -176,6 +194,10 @@ pub trait Host: Send + Sync {
     }
     /// The command and all that it has started have ended.
     async fn after_command(&self) {}
+    /// Does a job in a child session.
+    async fn run_child(&self, _context: &ToolContext, _job: Job) -> Result<ToolOutput, ToolError> {
+        Err(ToolError::failed("there are no child sessions here"))
+    }
     /// The session's task list.
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
         Ok(Vec::new())

@@ -63,6 +63,8 @@ mod sandbox_settings;
 mod sessions;
 mod store;
 mod structured;
+mod subagent_ends;
+mod subagents;
 mod symbols;
 mod tapes;
 mod text;

@@ -273,6 +273,7 @@
 ---@field server? polytree.protocol.ServerConfig The daemon itself; only in the user's own settings.
 ---@field tool_output? polytree.protocol.ToolOutputConfig How much of a tool's output the model gets to read.
 ---@field compaction? polytree.protocol.CompactionConfig How a conversation is kept within the context of its model.
+---@field task? polytree.protocol.TaskConfig Limits of child sessions that models start.
 ---@field buffer? polytree.protocol.BufferConfig Changes of files that an editor holds open.
 ---@field diagnostics? polytree.protocol.DiagnosticsConfig Diagnostics that editors announce.
 ---@field record? string|nil A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings.
@@ -1470,7 +1471,14 @@
 ---@field id? polytree.protocol.PartId|nil The part's id.
 ---@field name string The agent's name.
 ---@field source? any Where in the prompt it was mentioned; kept, not interpreted.
----@alias polytree.protocol.PartInput polytree.protocol.PartInput.1|polytree.protocol.PartInput.2|polytree.protocol.PartInput.3
+---@class polytree.protocol.PartInput.4
+---@field type "subtask"
+---@field id? polytree.protocol.PartId|nil The part's id.
+---@field prompt string What the child is asked.
+---@field description string A few words for people.
+---@field agent string The agent that does it; its `mode` must be `subagent` or `all`.
+---@field model? polytree.protocol.ModelRef|nil The model that it uses. Default: the agent's, else that of this prompt.
+---@alias polytree.protocol.PartInput polytree.protocol.PartInput.1|polytree.protocol.PartInput.2|polytree.protocol.PartInput.3|polytree.protocol.PartInput.4
 
 --- A removed part.
 ---@class polytree.protocol.PartRemovedInfo
@@ -1524,7 +1532,7 @@
 ---@field glob? polytree.protocol.PermissionSetting Finding files by name.
 ---@field list? polytree.protocol.PermissionSetting Listing directories.
 ---@field webfetch? polytree.protocol.PermissionSetting Fetching web pages; not used yet.
----@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents. Not used yet.
+---@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents.
 ---@field skill? polytree.protocol.PermissionSetting Loading skills; not used yet.
 ---@field todo? polytree.protocol.PermissionSetting Keeping the task list.
 ---@field question? polytree.protocol.PermissionSetting Asking the user questions; not used yet.
@@ -1927,6 +1935,7 @@
 ---@field directory string Where it works, as an absolute real path.
 ---@field missing? boolean The directory is gone.
 ---@field parentID? polytree.protocol.SessionId|nil The session that started it.
+---@field task? polytree.protocol.TaskCall|nil The call of the tool `task` for which it works; absent where a client created it.
 ---@field title string What it is about: one line of at most 500 characters.
 ---@field version string The daemon's version that created it.
 ---@field agent? string|nil The agent for prompts that name none.
@@ -1938,8 +1947,8 @@
 ---@field permission? polytree.protocol.Rule[] Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final.
 ---@field share? polytree.protocol.SessionShare|nil Where it is shared.
 ---@field revert? polytree.protocol.SessionRevert|nil An undo that can still be taken back.
----@field cost number What all its model calls cost, in US dollars.
----@field tokens polytree.protocol.Tokens What all its model calls used.
+---@field cost number What all its model calls and those of its descendants cost, in US dollars.
+---@field tokens polytree.protocol.Tokens What all its model calls and those of its descendants used.
 ---@field time polytree.protocol.SessionTime When.
 
 --- Params of `session.abort`.
@@ -2375,6 +2384,47 @@
 ---@class polytree.protocol.SymbolRange
 ---@field start polytree.protocol.SymbolPosition Where it begins.
 ---@field ["end"] polytree.protocol.SymbolPosition Its end, exclusive.
+
+--- The call of the tool `task` for which a session works. It can do no more than the agent that made the call.
+---@class polytree.protocol.TaskCall
+---@field messageID polytree.protocol.MessageId The message of the parent that holds the call.
+---@field callID string The call.
+---@field caller string The agent that made the call.
+---@field tools? table<string, boolean> The tools that were switched on or off for the caller's prompt.
+---@field background? boolean The call did not wait for its end.
+---@field told? boolean The parent has been told how it ended.
+
+--- Limits of child sessions that models start with the tool `task`.
+---@class polytree.protocol.TaskConfig
+---@field depth? integer How deep they may be below the root session; 0: none are started.
+---@field children? integer How many may work at once below the root session.
+---@field timeout? integer|nil How long one may work for a call, in milliseconds; the time in which it waits for an answer of the user does not count. Default: no limit.
+
+--- Arguments of `task`.
+---@class polytree.protocol.TaskInput
+---@field description string What it is about, in a few words.
+---@field prompt string What the agent is asked.
+---@field subagent_type string The agent.
+---@field task_id? polytree.protocol.SessionId|nil The session of an earlier call, to continue it.
+---@field background? boolean|nil Do not wait for the end: the model is told of it at a later step.
+
+--- What a child session reports.
+---@class polytree.protocol.TaskMetadata
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId Its prompt.
+---@field agent string The agent that works in it.
+---@field model polytree.protocol.ModelRef Its model.
+---@field status polytree.protocol.TaskStatus How far it is; of a call in the background: when the call returned.
+---@field reason? string|nil Why it is not finished.
+---@field background? boolean|nil The call did not wait for its end.
+---@field calls? integer|nil How many tools it has called.
+---@field cost? number|nil What its model calls and those of its descendants cost for this call, in US dollars.
+---@field tokens? polytree.protocol.Tokens|nil What these used.
+---@field truncated? boolean|nil The model got only a part of the result.
+---@field outputPath? string|nil The file with the whole result.
+
+--- How far a child session is.
+---@alias polytree.protocol.TaskStatus "running"|"finished"|"partial"|"failed"
 
 --- How capital and small letters compare.
 ---@alias polytree.protocol.TextCase "smart"|"sensitive"|"insensitive"

@@ -18,7 +18,7 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::{batch::Batch, changes::CallChanges};
+use super::{batch::Batch, changes::CallChanges, child};
 use crate::{
     permission::{
         Answer, Question, grant_rule, granted_as,
@@ -29,7 +29,7 @@ use crate::{
     stdx::{ids, paths::AbsPath, time::now_ms, visible},
     store::{self, Unit},
     tool::{
-        context::{Approval, Ask, Host, ToolContext},
+        context::{Approval, Ask, Host, Job, ToolContext},
         definition::{ToolError, ToolOutput},
     },
 };
@@ -169,6 +169,8 @@ impl CallHost {
         // A grant given elsewhere answers no question of an agent that only looks.
         let rules = self.turn.rules(&[]);
         let forced = ask.force || rules.denies_all("edit");
+        let session = &self.turn.session;
+        let title = if session.parent_id.is_some() { format!("{}: {}", session.title, ask.title) } else { ask.title };
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -177,11 +179,10 @@ impl CallHost {
             kind: ask.kind.into_owned(),
             patterns: ask.patterns,
             always: ask.always,
-            title: visible::exact(&ask.title),
+            title: visible::exact(&title),
             metadata: ask.metadata,
             time: PermissionTime { created },
         };
-        let session = &self.turn.session;
         let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
         let (id, mut answer) = self.turn.shared.broker.ask(question, rules).await.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
@@ -387,6 +388,10 @@ impl Host for CallHost {
 
     async fn after_command(&self) {
         self.changes.after_command().await;
+    }
+
+    async fn run_child(&self, context: &ToolContext, job: Job) -> Result<ToolOutput, ToolError> {
+        child::run(&self.turn, context, job, || self.rest()).await
     }
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
