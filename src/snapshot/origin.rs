@@ -37,8 +37,10 @@ pub fn is_older(path: &AbsPath, time: SystemTime) -> bool {
 /// `elsewhere`: those of these contents that unchanged files have.
 pub fn mark(changes: &mut [Change], began: SystemTime, elsewhere: impl FnOnce(&HashSet<Id>) -> HashSet<Id>) {
     let id = |state: &State| state.content().map(|(id, _)| id);
-    let lost = changes.iter().find(|change| matches!(&change.before, State::Unknown { reason } if reason != OLDER));
-    let lost = lost.map(|change| format!("the command that made it also changed or removed {}, of which undo has no copy", change.path));
+    // What is not known after the command either is large, so its content is still there.
+    let is_unknown = |state: &State| matches!(state, State::Unknown { reason } if reason != OLDER);
+    let lost = changes.iter().find(|change| is_unknown(&change.before) && !is_unknown(&change.after));
+    let lost = lost.map(|change| format!("the command that made it removed or emptied {}, of which undo has no copy", change.path));
     // Undo gives these back.
     let kept: HashSet<Id> = changes.iter().filter_map(|change| id(&change.before)).collect();
     let mut suspects = BTreeMap::new();
