@@ -9,7 +9,8 @@ use polytree_protocol::{
     agent::AgentMode,
     id::{MessageId, PartId, SessionId},
     part::{AgentPart, FilePart, Part, SubtaskPart, TextPart},
-    session::{FileInput, PartInput, SubtaskInput},
+    session::{FileInput, PartInput},
+    task::SubtaskInput,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

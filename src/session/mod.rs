@@ -12,7 +12,6 @@ mod input;
 mod mailbox;
 mod patch;
 mod progress;
-mod queue;
 mod recover;
 mod revert;
 mod review;

@@ -2,6 +2,7 @@
 
 mod child;
 mod choice;
+mod queue;
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -15,8 +15,9 @@ use polytree_protocol::{
     provider::{ModelRef, Provider, ProviderListParams},
     session::{
         AgentInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams, SessionListParams,
-        SessionMessagesParams, SessionScope, SessionSubmitParams, SubtaskInput, TextInput,
+        SessionMessagesParams, SessionScope, SessionSubmitParams, TextInput,
     },
+    task::SubtaskInput,
 };
 
 use super::report::Report;

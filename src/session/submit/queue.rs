@@ -7,8 +7,8 @@ use polytree_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::{Error, Sessions, input, mailbox::Command, task};
 use crate::{
+    session::{Error, Sessions, input, mailbox::Command, task},
     stdx::paths::AbsPath,
     store::{QueueChange, QueueChanged},
     tool::context::Environment,
