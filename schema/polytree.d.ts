@@ -1873,7 +1873,7 @@ export type HunkKeepParams = {
   sessionID: SessionId
   /** This hunk. One that was undone is put into the file again. */
   hunkID?: HunkId | null
-  /** All open hunks of this file; an absolute path. */
+  /** All open hunks of this file, relative to the session's directory or absolute. */
   path?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -1884,7 +1884,7 @@ export type HunkKeepParams = {
 export type HunkListParams = {
   /** The session. */
   sessionID: SessionId
-  /** Only those of this file; an absolute path. */
+  /** Only those of this file, relative to the session's directory or absolute. */
   path?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -1899,7 +1899,7 @@ export type HunkUndoParams = {
   sessionID: SessionId
   /** This hunk, also if it was kept. */
   hunkID?: HunkId | null
-  /** All open hunks of this file; an absolute path. */
+  /** All open hunks of this file, relative to the session's directory or absolute. */
   path?: string | null
   /** Leaves hunks that somebody else has changed as they are and undoes the rest. */
   partial?: boolean
@@ -2270,6 +2270,8 @@ export type PatchPart = {
   files: Array<string>
   /** Files and directories that may have changed and cannot be restored, because no image was stored. */
   uncovered?: Array<string>
+  /** Why, by path. */
+  reasons?: { [key: string]: string }
   /** The tool call that changed them. */
   callID?: string | null
 }
@@ -2655,6 +2657,8 @@ export type QueuedPrompt = {
   messageID: MessageId
   /** Its parts. */
   parts: Array<Part>
+  /** Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own. */
+  steers?: boolean
 }
 /** Arguments of `read`. */
 export type ReadInput = {
@@ -3305,6 +3309,17 @@ export type SessionQueueReplaceParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Params of `session.queue.steer`. */
+export type SessionQueueSteerParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt that is to enter the running turn. */
+  messageID: MessageId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** An undo that can still be taken back. */
 export type SessionRevert = {
   /** The first message that is undone. */
@@ -3479,7 +3494,7 @@ export type SessionUpdateParams = {
 }
 /** How grave an advice is. */
 export type Severity = "error" | "warning" | "info"
-/** A recorded state of the work tree. */
+/** A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may have it. */
 export type SnapshotPart = {
   /** The part's id. */
   id: PartId
@@ -3525,7 +3540,7 @@ export type StepFinishPart = {
   messageID: MessageId
   /** Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`. */
   reason: string
-  /** The state of the work tree after it. */
+  /** The state of the work tree after it. The daemon does not set it: see `patch`. */
   snapshot?: string | null
   /** What this call cost, in US dollars. */
   cost: number
@@ -3540,7 +3555,7 @@ export type StepStartPart = {
   sessionID: SessionId
   /** The message. */
   messageID: MessageId
-  /** The state of the work tree before it. */
+  /** The state of the work tree before it. The daemon does not set it: see `patch`. */
   snapshot?: string | null
 }
 /** How the daemon stops. */
@@ -4200,6 +4215,8 @@ export interface Methods {
   "session.queue.move": { params: SessionQueueMoveParams; result: boolean }
   /** Replaces the parts of a prompt that waits. */
   "session.queue.replace": { params: SessionQueueReplaceParams; result: QueuedMessage }
+  /** Lets a prompt that waits enter the running turn at its next step; returns whether it waited. */
+  "session.queue.steer": { params: SessionQueueSteerParams; result: boolean }
   /** Tells the running turn something at its next step; without a running turn it is a prompt. */
   "session.steer": { params: SessionSteerParams; result: QueuedMessage }
   /** Copies the conversation, up to a message, into a new session in the same directory. */

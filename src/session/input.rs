@@ -73,6 +73,10 @@ pub(super) async fn expand(
             PartInput::Subtask(input) => expander.subtask(input)?,
         }
     }
+    // Without anything new many services refuse the request.
+    if expander.parts.iter().all(|part| matches!(part, Part::Text(text) if text.text.trim().is_empty())) {
+        return Err(Error::Params { field: "parts", message: "the prompt is empty; write a text or attach something".to_owned() });
+    }
     Ok(expander.parts)
 }
 

@@ -1,6 +1,8 @@
 //! The part that names what a tool call has changed in files, also for a call whose process was killed before the part was
 //! stored.
 
+use std::collections::BTreeMap;
+
 use polytree_protocol::{
     id::{MessageId, SessionId},
     part::{Part, PatchPart, ToolPart},
@@ -10,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Error, ids, shared::Shared};
 use crate::{
     overlay::Policy,
-    snapshot::{Change, ChangeSet, LeftOver, Pending, Snapshots, State},
+    snapshot::{Change, ChangeSet, IMAGE_GONE, LeftOver, Objects, Pending, Snapshots, State, Uncovered},
+    stdx::paths::AbsPath,
     store::{Scope, Unit},
 };
 
@@ -30,26 +33,54 @@ impl CallRef {
 
 /// Stores the changes of a call. Returns the part that names them.
 pub(super) async fn part(snapshots: &Snapshots, set: &ChangeSet, call: CallRef) -> PatchPart {
-    let (mut files, mut uncovered) = (Vec::new(), Vec::new());
-    let is_unknown = |state: &State| matches!(state, State::Unknown { .. });
+    let mut files = Vec::new();
+    let mut reasons: BTreeMap<String, String> = BTreeMap::new();
     for change in &set.changes {
-        let is_covered = !is_unknown(&change.before) && !is_unknown(&change.after);
-        if is_covered { &mut files } else { &mut uncovered }.push(change.path.to_string());
+        match (&change.before, &change.after) {
+            (State::Unknown { reason }, _) | (_, State::Unknown { reason }) => {
+                reasons.insert(change.path.to_string(), reason.clone());
+            }
+            _ => files.push(change.path.to_string()),
+        }
     }
-    uncovered.extend(set.uncovered.iter().map(|uncovered| uncovered.path.to_string()));
+    reasons.extend(set.uncovered.iter().map(|uncovered| (uncovered.path.to_string(), uncovered.reason.clone())));
     let hash = match snapshots.keep(set).await {
         Ok(id) => id.to_string(),
         Err(error) => {
             tracing::warn!(%error, "what a tool call has changed cannot be stored");
-            uncovered.append(&mut files);
+            reasons.extend(files.drain(..).map(|file| (file, format!("its earlier content could not be stored: {error}"))));
             String::new()
         }
     };
-    for list in [&mut files, &mut uncovered] {
-        list.sort_unstable();
-        list.dedup();
+    files.sort_unstable();
+    files.dedup();
+    PatchPart {
+        id: ids::part_id(),
+        session_id: call.session,
+        message_id: call.message,
+        hash,
+        files,
+        uncovered: reasons.keys().cloned().collect(),
+        reasons,
+        call_id: Some(call.call),
     }
-    PatchPart { id: ids::part_id(), session_id: call.session, message_id: call.message, hash, files, uncovered, call_id: Some(call.call) }
+}
+
+/// The changes that a part names. Of a change set that was removed only the files are known; of a copied session, or of changes
+/// that were never stored, nothing.
+pub(super) fn changes(root: &AbsPath, patch: &PatchPart, objects: &Objects) -> Vec<Change> {
+    let set = patch.hash.parse().ok().and_then(|id| ChangeSet::decode(root, &objects.read(id)?));
+    if let Some(ChangeSet { mut changes, uncovered, .. }) = set {
+        // What may have changed somewhere below a directory is no file to show.
+        for Uncovered { path, reason } in uncovered.into_iter().filter(|file| file.path != *root && !file.path.as_path().is_dir()) {
+            let state = State::unknown(reason);
+            changes.push(Change { path, before: state.clone(), after: state, new_directories: 0 });
+        }
+        return changes;
+    }
+    let gone = |path| Change { path, before: State::unknown(IMAGE_GONE), after: State::unknown(IMAGE_GONE), new_directories: 0 };
+    let files = patch.files.iter().filter(|_| !patch.hash.is_empty());
+    files.filter_map(AbsPath::new).map(gone).collect()
 }
 
 /// Adds the parts of calls whose daemon was killed after they had changed files and before the part was stored.
@@ -125,7 +156,7 @@ fn made(mut planned: Vec<Change>, now: &State) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{git::objects::Id, snapshot::Mode, stdx::paths::AbsPath};
+    use crate::{git::objects::Id, snapshot::Mode};
 
     fn state(text: &str) -> State {
         State::File { id: Id::of(text.as_bytes()), size: 1, mode: Mode::of_git(false) }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     change::{Change, ChangeSet, Uncovered},
     look::{self, Seen},
-    objects::Objects,
+    objects::{IMAGE_GONE, Objects},
     state::{Mode, State},
     undo::{Piece, Refusal, Undone, undo},
 };
@@ -215,7 +215,7 @@ fn one(path: &AbsPath, changes: &[&Change], held: Option<&Held>, objects: &Objec
     }
     match (content, to.content()) {
         (Some(content), _) => drop(keep(&content)?),
-        (None, Some((id, _))) if objects.read(id).is_none() => return Err("its image was removed from the store to free space".into()),
+        (None, Some((id, _))) if objects.read(id).is_none() => return Err(IMAGE_GONE.into()),
         (None, _) => {}
     }
     file.action = match (&file.from, &to) {

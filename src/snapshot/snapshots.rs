@@ -30,13 +30,14 @@ use crate::{
     git::{Checkout, objects::Id},
     overlay::{self, NotApplied, Overlay, Policy, TextUnknown},
     stdx::{paths::AbsPath, tasks::Tasks},
+    store::Durability,
 };
 
 /// Why a revert failed. No file was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Files are in conflict.
-    #[error("{} of the files were changed by somebody else since, so nothing was changed", .0.conflicts().count())]
+    #[error("nothing was changed, because files are in conflict")]
     Conflict(Plan),
     /// There is nothing to undo.
     #[error("there is nothing to undo")]
@@ -77,9 +78,16 @@ impl Snapshots {
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn open(data: &AbsPath, notes: AbsPath, finder: Arc<Finder>, overlay: Arc<Overlay>, tasks: Tasks) -> io::Result<Self> {
+    pub fn open(
+        data: &AbsPath,
+        notes: AbsPath,
+        durability: Durability,
+        finder: Arc<Finder>,
+        overlay: Arc<Overlay>,
+        tasks: Tasks,
+    ) -> io::Result<Self> {
         let directory = data.join("snapshots");
-        let objects = Arc::new(Objects::open(&directory.join("objects"))?);
+        let objects = Arc::new(Objects::open(&directory.join("objects"), durability)?);
         Ok(Self {
             objects,
             journals: directory.join("journal"),
@@ -352,6 +360,10 @@ impl Snapshots {
     /// Completes the reverts that an earlier process did not finish. Call it at start-up, before anything changes files.
     /// If the directory of a revert does not exist now, its journal is kept for the next start.
     pub async fn recover(&self) -> Vec<Recovered> {
+        // There are hardly ever any, and no thread is started to find none.
+        if !std::fs::read_dir(&self.journals).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Vec::new();
+        }
         let (directory, _kept) = (self.journals.clone(), self.objects.keep());
         let journals = Tasks::spawn_blocking(move || Journal::all(&directory)).await.unwrap_or_default();
         let mut recovered = Vec::new();

@@ -270,6 +270,14 @@ impl Store {
         self.read(move |rows| Ok((rows.patches(&session)?, rows.reviews(&session)?))).await
     }
 
+    /// The model call that was to tell the decisions has failed, so the next prompt tells them.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn untell_reviews(&self, session: SessionId, prompt: MessageId) -> Result<(), Error> {
+        self.write(move |transaction| transaction.rows.untell_reviews(&session, &prompt)).await
+    }
+
     /// The decisions that the model is told with this prompt: those that it was not told yet.
     ///
     /// # Errors

@@ -1209,14 +1209,14 @@
 ---@class polytree.protocol.HunkKeepParams
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field hunkID? polytree.protocol.HunkId|nil This hunk. One that was undone is put into the file again.
----@field path? string|nil All open hunks of this file; an absolute path.
+---@field path? string|nil All open hunks of this file, relative to the session's directory or absolute.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Params of `hunk.list`.
 ---@class polytree.protocol.HunkListParams
 ---@field sessionID polytree.protocol.SessionId The session.
----@field path? string|nil Only those of this file; an absolute path.
+---@field path? string|nil Only those of this file, relative to the session's directory or absolute.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1227,7 +1227,7 @@
 ---@class polytree.protocol.HunkUndoParams
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field hunkID? polytree.protocol.HunkId|nil This hunk, also if it was kept.
----@field path? string|nil All open hunks of this file; an absolute path.
+---@field path? string|nil All open hunks of this file, relative to the session's directory or absolute.
 ---@field partial? boolean Leaves hunks that somebody else has changed as they are and undoes the rest.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -1494,6 +1494,7 @@
 ---@field hash string The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed.
 ---@field files string[] Absolute paths.
 ---@field uncovered? string[] Files and directories that may have changed and cannot be restored, because no image was stored.
+---@field reasons? table<string, string> Why, by path.
 ---@field callID? string|nil The tool call that changed them.
 
 --- Params of `path.get`.
@@ -1745,6 +1746,7 @@
 ---@class polytree.protocol.QueuedPrompt
 ---@field messageID polytree.protocol.MessageId The user message.
 ---@field parts polytree.protocol.Part[] Its parts.
+---@field steers? boolean Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own.
 
 --- Arguments of `read`.
 ---@class polytree.protocol.ReadInput
@@ -2161,6 +2163,13 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `session.queue.steer`.
+---@class polytree.protocol.SessionQueueSteerParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt that is to enter the running turn.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- An undo that can still be taken back.
 ---@class polytree.protocol.SessionRevert
 ---@field messageID polytree.protocol.MessageId The first message that is undone.
@@ -2276,7 +2285,7 @@
 --- How grave an advice is.
 ---@alias polytree.protocol.Severity "error"|"warning"|"info"
 
---- A recorded state of the work tree.
+--- A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may have it.
 ---@class polytree.protocol.SnapshotPart
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -2306,7 +2315,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field reason string Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`.
----@field snapshot? string|nil The state of the work tree after it.
+---@field snapshot? string|nil The state of the work tree after it. The daemon does not set it: see `patch`.
 ---@field cost number What this call cost, in US dollars.
 ---@field tokens polytree.protocol.Tokens What this call used.
 
@@ -2315,7 +2324,7 @@
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
----@field snapshot? string|nil The state of the work tree before it.
+---@field snapshot? string|nil The state of the work tree before it. The daemon does not set it: see `patch`.
 
 --- How the daemon stops.
 ---@alias polytree.protocol.StopMode "wait"|"now"
@@ -2731,6 +2740,7 @@
 ---| "session.queue.remove"
 ---| "session.queue.move"
 ---| "session.queue.replace"
+---| "session.queue.steer"
 ---| "session.steer"
 ---| "session.fork"
 ---| "session.export"
