@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::{buffer::TextRange, id::PartId, provider::ModelRef};
+use crate::{buffer::TextRange, id::PartId, task::SubtaskInput};
 
 /// A part of a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -154,24 +154,6 @@ pub struct AgentInput {
     /// Where in the prompt it was mentioned; kept, not interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Value>,
-}
-
-/// Work for a child session.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SubtaskInput {
-    /// The part's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PartId>,
-    /// What the child is asked.
-    pub prompt: String,
-    /// A few words for people.
-    pub description: String,
-    /// The agent that does it; its `mode` must be `subagent` or `all`.
-    pub agent: String,
-    /// The model that it uses. Default: the agent's, else that of this prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelRef>,
 }
 
 pub(crate) fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {

@@ -58,6 +58,7 @@ pub mod revert;
 pub mod sandbox;
 pub mod session;
 pub mod symbol;
+pub mod task;
 pub mod text;
 pub mod todo;
 pub mod tokens;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::input::{AgentInput, CommandInput, ContextInput, ContextItem, ContextKind, FileInput, PartInput, SubtaskInput, TextInput};
+pub use crate::input::{AgentInput, CommandInput, ContextInput, ContextItem, ContextKind, FileInput, PartInput, TextInput};
 use crate::{
     id::{MessageId, PartId, PermissionId, ProjectId, QuestionId, SessionId},
     input::{parts_or_text, parts_schema},
@@ -14,6 +14,7 @@ use crate::{
     provider::ModelRef,
     revert::RevertedFile,
     sandbox::Mode,
+    task::TaskCall,
 };
 
 /// One conversation.
@@ -72,29 +73,6 @@ pub struct Session {
     pub tokens: Tokens,
     /// When.
     pub time: SessionTime,
-}
-
-/// The call of the tool `task` for which a session works. It can do no more than the agent that made the call.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskCall {
-    /// The message of the parent that holds the call.
-    #[serde(rename = "messageID")]
-    pub message_id: MessageId,
-    /// The call.
-    #[serde(rename = "callID")]
-    pub call_id: String,
-    /// The agent that made the call.
-    pub caller: String,
-    /// The tools that were switched on or off for the caller's prompt.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tools: BTreeMap<String, bool>,
-    /// The call did not wait for its end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub background: bool,
-    /// The parent has been told how it ended.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub told: bool,
 }
 
 /// What was chosen for prompts that name none.

@@ -10,7 +10,8 @@ use polytree_protocol::{
     id::{MessageId, PartId, SessionId},
     part::{AgentPart, FilePart, Part, SubtaskPart, TextPart},
     permission::Action,
-    session::{CommandInput, ContextInput, FileInput, PartInput, SubtaskInput},
+    session::{CommandInput, ContextInput, FileInput, PartInput},
+    task::SubtaskInput,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -10,7 +10,8 @@ use polytree_protocol::{
     permission::Rule,
     provider::ModelRef,
     sandbox::Mode,
-    session::{Session, SessionTime, TaskCall},
+    session::{Session, SessionTime},
+    task::TaskCall,
     todo::Todo,
     usage::UsageTotal,
 };

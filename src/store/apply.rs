@@ -158,8 +158,9 @@ impl Transaction<'_> {
             usage::add(&mut session.tokens, tokens);
             session.time.updated = now_ms().max(session.time.updated);
             self.rows.put_session(&session)?;
-            next = session.parent_id.clone();
+            let parent = session.parent_id.clone();
             self.emit(&Scope::of(&session), &EventPayload::SessionUpdated(SessionInfo { info: session }))?;
+            next = parent;
         }
         Ok(())
     }

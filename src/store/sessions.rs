@@ -7,7 +7,8 @@ use polytree_protocol::{
     part::{Part, PatchPart},
     permission::{PermissionOutcome, Rule},
     sandbox::Mode,
-    session::{Session, TaskCall},
+    session::Session,
+    task::TaskCall,
     todo::Todo,
 };
 
@@ -169,8 +170,9 @@ impl Store {
             let mut above = Vec::new();
             let mut next = rows.session(&id)?.and_then(|session| session.parent_id);
             while let Some(session) = next.map(|id| rows.session(&id)).transpose()?.flatten() {
-                next = session.parent_id.clone();
+                let parent = session.parent_id.clone();
                 above.push(session);
+                next = parent;
             }
             Ok(above)
         })

@@ -7,7 +7,8 @@ use polytree_protocol::{
     permission::{PermissionOutcome, Rule},
     provider::ModelRef,
     sandbox::Mode,
-    session::{SessionChoice, SessionRevert, SessionStatus, TaskCall},
+    session::{SessionChoice, SessionRevert, SessionStatus},
+    task::TaskCall,
     todo::Todo,
 };
 

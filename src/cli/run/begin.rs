@@ -16,8 +16,9 @@ use polytree_protocol::{
     question::{Question, QuestionListParams},
     session::{
         AgentInput, CommandInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams,
-        SessionListParams, SessionMessagesParams, SessionScope, SessionSubmitParams, SubtaskInput, TextInput,
+        SessionListParams, SessionMessagesParams, SessionScope, SessionSubmitParams, TextInput,
     },
+    task::SubtaskInput,
 };
 
 use super::report::Report;

@@ -11,7 +11,8 @@ use polytree_protocol::{
     message::{Message, MessageWithParts, Tokens, UserMessage},
     permission::Action,
     provider::ModelRef,
-    session::{Session, TaskCall},
+    session::Session,
+    task::TaskCall,
     tools::{TaskMetadata, TaskStatus},
 };
 use serde_json::{Value, json};
@@ -28,7 +29,11 @@ use crate::{
     permission::rules::Rules,
     stdx::nearest,
     store::{in_order, usage},
-    tool::context::{Environment, Job},
+    tool::{
+        context::{Environment, Job},
+        definition::Tool as _,
+        task::Task,
+    },
 };
 
 /// How often it is checked whether a child is late.
@@ -57,7 +62,7 @@ pub struct Caller<'a> {
 
 /// The agents that a model may start: those that are not for users only, as far as the rules do not deny them.
 pub fn agents<'a>(agents: &'a [Agent], rules: &'a Rules) -> impl Iterator<Item = &'a Agent> {
-    agents.iter().filter(|agent| agent.mode != AgentMode::Primary && rules.evaluate("task", &agent.name) != Action::Deny)
+    agents.iter().filter(|agent| agent.mode != AgentMode::Primary && rules.evaluate(Task::PERMISSION, &agent.name) != Action::Deny)
 }
 
 /// Whether a session with so many above it may have children that models start.

@@ -93,7 +93,7 @@ mod tests {
         all.begin_turn(&one, token.clone());
         all.begin_turn(&two, other.clone());
         all.end_turn(&two);
-        assert!(all.cancel_turns(&[two.clone(), one.clone()]) && !all.cancel_turns(&[two]));
+        assert!(all.cancel_turns(&[two.clone(), one]) && !all.cancel_turns(&[two]));
         assert!(token.is_cancelled() && !other.is_cancelled());
     }
 }

@@ -5,7 +5,8 @@ use polytree_protocol::{
     id::{MessageId, SessionId},
     provider::ModelRef,
     sandbox::Mode,
-    session::{Session, TaskCall},
+    session::Session,
+    task::TaskCall,
 };
 use tokio::sync::oneshot;
 
