@@ -3,10 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    sandbox::SandboxReport,
-    tools::{PatchChange, WebFormat},
-};
+use crate::sandbox::SandboxReport;
 
 /// More about a question. What is there depends on the permission's type and on what asks; a command also asks for
 /// the types `read`, `edit`, `external_directory` and `sandbox`.
@@ -88,4 +85,45 @@ pub struct PermissionMetadata {
     /// Of the type `repeat`: its arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<serde_json::Value>,
+}
+
+/// What is done to a file by a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PatchAction {
+    /// It is new.
+    Add,
+    /// Its content changes.
+    Update,
+    /// It goes.
+    Delete,
+    /// It comes from another name, which is told as deleted.
+    Move,
+}
+
+/// A file that a patch would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchChange {
+    /// The absolute path.
+    pub file_path: String,
+    /// What would be done.
+    pub action: PatchAction,
+    /// BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The form in which a page is returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WebFormat {
+    /// HTML is converted.
+    Markdown,
+    /// Without markup.
+    Text,
+    /// As it was sent.
+    Html,
+    /// Checked and laid out.
+    Json,
 }

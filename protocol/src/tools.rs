@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{MessageId, SessionId},
+    permission_metadata::{PatchAction, WebFormat},
     process::ProcessInfo,
     provider::ModelRef,
     question::{QuestionItem, QuestionOption},
@@ -69,20 +70,6 @@ pub enum TaskStatus {
     Failed,
 }
 
-/// What is done to a file by a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PatchAction {
-    /// It is new.
-    Add,
-    /// Its content changes.
-    Update,
-    /// It goes.
-    Delete,
-    /// It comes from another name, which is told as deleted.
-    Move,
-}
-
 /// What to do with a background command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -93,20 +80,6 @@ pub enum ProcessAction {
     Read,
     /// End one.
     End,
-}
-
-/// The form in which a page is returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WebFormat {
-    /// HTML is converted.
-    Markdown,
-    /// Without markup.
-    Text,
-    /// As it was sent.
-    Html,
-    /// Checked and laid out.
-    Json,
 }
 
 macro_rules! records {
@@ -434,16 +407,6 @@ records! {
         additions: u64,
         /// Lines removed.
         deletions: u64,
-    }
-    /// A file that a patch would change.
-    PatchChange {
-        /// The absolute path.
-        file_path: String,
-        /// What would be done.
-        action: PatchAction,
-        /// BLAKE3 of the file as it is, in hexadecimal; absent where it is new.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        version: Option<String>,
     }
     /// Arguments of `process`.
     ProcessToolInput {

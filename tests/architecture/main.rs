@@ -256,7 +256,7 @@ const NAMED_TOOLS: &[(&str, &[&str], &str)] = &[
     ("src/tool/bash/", &["bash", "edit", "glob", "grep", "list", "patch", "process", "read", "write"], "permissions; programs and options"),
     ("src/tool/context.rs", &["bash"], "the permission"),
     ("src/tool/change/mod.rs", &["edit"], "the permission of all tools that change files"),
-    ("src/tool/process/", &["bash"], "its permission"),
+    ("src/tool/process/", &["bash", "list", "read"], "its permission, and what can be done"),
     ("src/tool/search/grep.rs", &["read"], "the permission for what it shows"),
     ("src/tool/write.rs", &["edit"], "its permission"),
 ];

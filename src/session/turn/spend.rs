@@ -14,7 +14,7 @@ use crate::{
     provider::definition::FinishReason,
     session::Error,
     stdx::time::{day, now_ms},
-    store::{UsageQuery, new_answer, usage},
+    store::{UsageQuery, new_answer},
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -54,12 +54,9 @@ async fn reached(turn: &Turn) -> Result<Option<(SpendLimit, f64, f64)>, Error> {
         while let Some(parent) = &root.parent_id {
             root = turn.shared.stored(parent).await?;
         }
-        let mut spent = 0.0;
-        for member in store.family(root.id).await? {
-            spent = usage::sum(spent, turn.shared.stored(&member).await?.cost);
-        }
-        if spent >= most {
-            return Ok(Some((SpendLimit::Session, spent, most)));
+        // With its descendants.
+        if root.cost >= most {
+            return Ok(Some((SpendLimit::Session, root.cost, most)));
         }
     }
     if let Some(most) = turn.workspace.spend.day {

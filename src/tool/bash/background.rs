@@ -11,10 +11,11 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
-    BashArgs, GRACE, Started, append, git_guard,
+    ask::BashArgs,
+    git_guard,
     output::Decoder,
     sandbox::{self, Execution},
-    start,
+    start::{GRACE, Started, append, start},
 };
 use crate::{
     stdx::{ids, paths::AbsPath, process::table, secrets::known::Redactor, tasks::Tasks, time::now_ms},

@@ -16,9 +16,10 @@ mod places;
 mod programs;
 mod sandbox;
 mod screen;
+mod start;
 mod stored;
 
-use std::{ffi::OsStr, path::Path, process::ExitStatus, time::Duration};
+use std::{ffi::OsStr, process::ExitStatus, time::Duration};
 
 use async_trait::async_trait;
 use polytree_protocol::sandbox::SandboxPolicy;
@@ -29,14 +30,11 @@ use super::{
     background::CALL,
     context::ToolContext,
     definition::{Tool, ToolError, ToolOutput},
-    umask,
 };
 use crate::stdx::{
     paths::AbsPath,
     process::{
-        Group, SharedOutput,
-        children::Purpose,
-        command, find_program, set_umask,
+        Group, SharedOutput, find_program,
         table::{self, Process},
     },
     secrets::known::Redactor,
@@ -48,14 +46,13 @@ use commands::{Dialect, analyse};
 use output::{Decoder, Keeper, Kept, Limits};
 use sandbox::Execution;
 use screen::Screen;
+use start::{GRACE, Started, append, start};
 
 const DEFAULT_TIMEOUT: u64 = 120_000;
 /// The longest time that a command may take, in milliseconds.
 pub(crate) const MAX_TIMEOUT: u64 = 600_000;
 /// What Linux takes as one argument.
 const MAX_COMMAND: usize = 128 * 1024 - 1;
-/// Between the request to end and the end by force.
-const GRACE: Duration = Duration::from_secs(2);
 const GRACE_AFTER_ABORT: Duration = Duration::from_millis(200);
 /// How long what the shell leaves behind may still write.
 const AFTER_EXIT: Duration = Duration::from_millis(100);
@@ -177,51 +174,6 @@ struct Finished {
     end: End,
     /// Processes that it has started and that still run.
     gone_on: Vec<Process>,
-}
-
-/// A command that has been started.
-struct Started {
-    group: Group,
-    output: SharedOutput,
-    /// The proxy of its sandbox, which must last as long as it.
-    _proxy: Option<Box<dyn std::any::Any + Send>>,
-}
-
-/// Starts the line in the shell. `call` is what it and all that it starts are known by.
-async fn start(
-    context: &ToolContext,
-    how: &Execution,
-    shell: &OsStr,
-    line: &str,
-    directory: &AbsPath,
-    git: &[git_guard::Setting],
-    call: &str,
-) -> Result<Started, ToolError> {
-    let not_started = |error: std::io::Error| ToolError::failed(format!("The shell could not be started: {error}."));
-    let (mut command, sender) = match how {
-        Execution::Confined(confined) => {
-            confined.command(shell, directory).map(|(command, sender)| (command, Some(sender))).map_err(not_started)?
-        }
-        Execution::Free | Execution::Unenforced(_) => (command(shell, directory), None),
-    };
-    command.args(["-c", "--", line]).env_clear().envs(environment::variables(&context.environment));
-    command.envs(git_guard::variables(&context.environment, git));
-    command.env("PWD", directory.as_path()).env(CALL, call);
-    if let Execution::Confined(confined) = how {
-        command.envs(confined.variables());
-    }
-    if let Some(mask) = umask::of(&context.environment) {
-        set_umask(&mut command, mask);
-    }
-    let output = SharedOutput::of(&mut command).map_err(not_started)?;
-    let purpose = Purpose { session_id: Some(context.session_id.to_string()), call_id: Some(context.call_id.clone()) };
-    let program = Path::new(shell).file_name().unwrap_or(shell).to_string_lossy().into_owned();
-    let group = Group::spawn_as(command, program, purpose).map_err(not_started)?;
-    let proxy = match sender {
-        Some(sender) => Some(Box::new(sender.send().await) as Box<dyn std::any::Any + Send>),
-        None => None,
-    };
-    Ok(Started { group, output, _proxy: proxy })
 }
 
 async fn execute(
@@ -432,15 +384,6 @@ fn result(args: &BashArgs, title: String, limit: u64, finished: Finished) -> Too
     let mut output = kept.text;
     notes.iter().for_each(|note| append(&mut output, note));
     ToolOutput::new(title, output, metadata)
-}
-
-/// Adds a line of its own.
-fn append(output: &mut String, note: &str) {
-    if !output.is_empty() && !output.ends_with('\n') {
-        output.push('\n');
-    }
-    output.push_str(note);
-    output.push('\n');
 }
 
 fn shortened(process: &Process) -> String {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ReadArgs, Window, one};
+use super::one::{Window, one};
 use crate::tool::{
     context::ToolContext,
     definition::{ToolError, ToolOutput},
@@ -14,12 +14,13 @@ const MAX_BYTES: usize = 200 * 1024;
 /// The most images and documents.
 const MAX_ATTACHMENTS: usize = 5;
 
-pub(super) async fn read(context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
-    let first = Window::new(args.offset, args.limit);
-    let mut paths = vec![(args.file_path, first)];
-    for path in args.file_paths.unwrap_or_default() {
+/// Reads this file, and further ones from their first lines.
+pub(super) async fn read(context: &ToolContext, first: (String, Window), further: Vec<String>) -> Result<ToolOutput, ToolError> {
+    let window = Window { first: 1, ..first.1 };
+    let mut paths = vec![first];
+    for path in further {
         if !paths.iter().any(|(known, _)| *known == path) {
-            paths.push((path, Window::new(None, args.limit)));
+            paths.push((path, window));
         }
     }
     if paths.len() > MAX_FILES {

@@ -1,11 +1,16 @@
 //! Reading real files.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs::{self, File},
+    sync::Arc,
+    time::Instant,
+};
 
+use base64::Engine as _;
 use expect_test::{Expect, expect};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
+use super::{lines::PAGE_BYTES, *};
 use crate::tool::{
     definition::{AnyTool, erase},
     file_times::Stale,
@@ -144,7 +149,7 @@ async fn what_is_missing_or_no_text() {
 #[tokio::test]
 async fn images_are_attached() {
     let place = Place::new();
-    let png = image::tests::png(20, 20, 100);
+    let png = crate::file::image::tests::png(20, 20, 100);
     place.write("logo", &png);
     let output = place.call(&tool(), json!({ "filePath": "logo" })).await.unwrap();
     let attachment = &output.attachments[0];

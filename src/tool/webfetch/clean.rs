@@ -85,7 +85,7 @@ pub fn clean(page: &str) -> Cleaned {
             break;
         }
         if let Some(comment) = rest.strip_prefix("<!--") {
-            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
+            rest = cleaner.after(comment.find("-->").map(|end| &comment[end + 3..]));
         } else if rest.starts_with("<!") || rest.starts_with("<?") {
             rest = rest.find('>').map_or("", |end| &rest[end + 1..]);
         } else if let Some((tag, after)) = tag(rest) {
@@ -95,7 +95,7 @@ pub fn clean(page: &str) -> Cleaned {
             rest = &rest[1..];
         }
     }
-    if cleaner.out.html.len() < MAX_BYTES {
+    if cleaner.out.html.len() < MAX_BYTES && !cleaner.is_unended {
         cleaner.text(rest);
         cleaner.text(tail);
     }
@@ -161,9 +161,17 @@ fn attribute<'a>(attributes: &'a str, wanted: &str) -> Option<&'a str> {
 struct Cleaner {
     out: Cleaned,
     open: Vec<String>,
+    /// What is left out has no end: so is all that follows.
+    is_unended: bool,
 }
 
 impl Cleaner {
+    /// What follows something that is left out; nothing where it has no end.
+    fn after<'a>(&mut self, rest: Option<&'a str>) -> &'a str {
+        self.is_unended |= rest.is_none();
+        rest.unwrap_or_default()
+    }
+
     fn text(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -195,6 +203,7 @@ impl Cleaner {
         let name = tag.name.as_str();
         if name == "title" {
             let (title, rest) = until_end(after, name);
+            let rest = self.after(rest);
             if self.out.title.is_none() {
                 self.out.title = Some(decode(title).split_whitespace().collect::<Vec<_>>().join(" ")).filter(|title| !title.is_empty());
             }
@@ -205,7 +214,8 @@ impl Cleaner {
             return after;
         }
         if SKIPPED.contains(&name) {
-            return if RAW.contains(&name) { until_end(after, name).1 } else { skip(after, name) };
+            let rest = if RAW.contains(&name) { until_end(after, name).1 } else { skip(after, name) };
+            return self.after(rest);
         }
         let is_block = BLOCKS.contains(&name);
         if is_block {
@@ -268,22 +278,22 @@ impl Cleaner {
 }
 
 /// The content of a raw element, and what follows its end tag.
-fn until_end<'a>(text: &'a str, name: &str) -> (&'a str, &'a str) {
+fn until_end<'a>(text: &'a str, name: &str) -> (&'a str, Option<&'a str>) {
     let mut from = 0;
     while let Some(at) = text[from..].find("</") {
         let at = from + at;
         let is_it = text.as_bytes()[at + 2..].get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()));
         if is_it {
             let rest = &text[at + 2 + name.len()..];
-            return (&text[..at], rest.find('>').map_or("", |end| &rest[end + 1..]));
+            return (&text[..at], rest.find('>').map(|end| &rest[end + 1..]));
         }
         from = at + 2;
     }
-    (text, "")
+    (text, None)
 }
 
 /// What follows an element that may be nested in itself.
-fn skip<'a>(text: &'a str, name: &str) -> &'a str {
+fn skip<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (mut rest, mut depth) = (text, 1_usize);
     while let Some(at) = rest.find('<') {
         rest = &rest[at..];
@@ -295,11 +305,11 @@ fn skip<'a>(text: &'a str, name: &str) -> &'a str {
         if tag.name == name {
             depth = if tag.is_end { depth - 1 } else { depth + usize::from(!tag.attributes.ends_with('/')) };
             if depth == 0 {
-                return rest;
+                return Some(rest);
             }
         }
     }
-    ""
+    None
 }
 
 fn escaped(value: &str) -> String {
