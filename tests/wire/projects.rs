@@ -143,7 +143,7 @@ async fn agents_and_tools_are_listed() {
         "process",
         "question",
         "read",
-        "skill",
+        "task",
         "todoread",
         "todowrite",
         "webfetch",
