@@ -428,6 +428,8 @@ export type Config = {
   tool_output?: ToolOutputConfig
   /** How a conversation is kept within the context of its model. */
   compaction?: CompactionConfig
+  /** Limits of child sessions that models start. */
+  task?: TaskConfig
   /** Changes of files that an editor holds open. */
   buffer?: BufferConfig
   /** Diagnostics that editors announce. */
@@ -1871,7 +1873,7 @@ export type HunkKeepParams = {
   sessionID: SessionId
   /** This hunk. One that was undone is put into the file again. */
   hunkID?: HunkId | null
-  /** All open hunks of this file; an absolute path. */
+  /** All open hunks of this file, relative to the session's directory or absolute. */
   path?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -1882,7 +1884,7 @@ export type HunkKeepParams = {
 export type HunkListParams = {
   /** The session. */
   sessionID: SessionId
-  /** Only those of this file; an absolute path. */
+  /** Only those of this file, relative to the session's directory or absolute. */
   path?: string | null
   /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
   directory?: string | null
@@ -1897,7 +1899,7 @@ export type HunkUndoParams = {
   sessionID: SessionId
   /** This hunk, also if it was kept. */
   hunkID?: HunkId | null
-  /** All open hunks of this file; an absolute path. */
+  /** All open hunks of this file, relative to the session's directory or absolute. */
   path?: string | null
   /** Leaves hunks that somebody else has changed as they are and undoes the rest. */
   partial?: boolean
@@ -2232,6 +2234,18 @@ export type PartInput = {
   name: string
   /** Where in the prompt it was mentioned; kept, not interpreted. */
   source?: unknown
+} | {
+  type: "subtask"
+  /** The part's id. */
+  id?: PartId | null
+  /** What the child is asked. */
+  prompt: string
+  /** A few words for people. */
+  description: string
+  /** The agent that does it; its `mode` must be `subagent` or `all`. */
+  agent: string
+  /** The model that it uses. Default: the agent's, else that of this prompt. */
+  model?: ModelRef | null
 }
 /** A removed part. */
 export type PartRemovedInfo = {
@@ -2256,6 +2270,8 @@ export type PatchPart = {
   files: Array<string>
   /** Files and directories that may have changed and cannot be restored, because no image was stored. */
   uncovered?: Array<string>
+  /** Why, by path. */
+  reasons?: { [key: string]: string }
   /** The tool call that changed them. */
   callID?: string | null
 }
@@ -2318,7 +2334,7 @@ export type PermissionConfig = Action | {
   list?: PermissionSetting
   /** Fetching web pages; not used yet. */
   webfetch?: PermissionSetting
-  /** Starting child sessions; patterns are names of agents. Not used yet. */
+  /** Starting child sessions; patterns are names of agents. */
   task?: PermissionSetting
   /** Loading skills; not used yet. */
   skill?: PermissionSetting
@@ -2641,6 +2657,8 @@ export type QueuedPrompt = {
   messageID: MessageId
   /** Its parts. */
   parts: Array<Part>
+  /** Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own. */
+  steers?: boolean
 }
 /** Arguments of `read`. */
 export type ReadInput = {
@@ -2927,6 +2945,8 @@ export type Session = {
   missing?: boolean
   /** The session that started it. */
   parentID?: SessionId | null
+  /** The call of the tool `task` for which it works; absent where a client created it. */
+  task?: TaskCall | null
   /** What it is about: one line of at most 500 characters. */
   title: string
   /** The daemon's version that created it. */
@@ -2949,9 +2969,9 @@ export type Session = {
   share?: SessionShare | null
   /** An undo that can still be taken back. */
   revert?: SessionRevert | null
-  /** What all its model calls cost, in US dollars. */
+  /** What all its model calls and those of its descendants cost, in US dollars. */
   cost: number
-  /** What all its model calls used. */
+  /** What all its model calls and those of its descendants used. */
   tokens: Tokens
   /** When. */
   time: SessionTime
@@ -3289,6 +3309,17 @@ export type SessionQueueReplaceParams = {
   /** The project that the directory or session must belong to; another one answers `not_found`. */
   projectID?: ProjectId | null
 }
+/** Params of `session.queue.steer`. */
+export type SessionQueueSteerParams = {
+  /** The session. */
+  sessionID: SessionId
+  /** The prompt that is to enter the running turn. */
+  messageID: MessageId
+  /** An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's. */
+  directory?: string | null
+  /** The project that the directory or session must belong to; another one answers `not_found`. */
+  projectID?: ProjectId | null
+}
 /** An undo that can still be taken back. */
 export type SessionRevert = {
   /** The first message that is undone. */
@@ -3463,7 +3494,7 @@ export type SessionUpdateParams = {
 }
 /** How grave an advice is. */
 export type Severity = "error" | "warning" | "info"
-/** A recorded state of the work tree. */
+/** A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may have it. */
 export type SnapshotPart = {
   /** The part's id. */
   id: PartId
@@ -3509,7 +3540,7 @@ export type StepFinishPart = {
   messageID: MessageId
   /** Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`. */
   reason: string
-  /** The state of the work tree after it. */
+  /** The state of the work tree after it. The daemon does not set it: see `patch`. */
   snapshot?: string | null
   /** What this call cost, in US dollars. */
   cost: number
@@ -3524,7 +3555,7 @@ export type StepStartPart = {
   sessionID: SessionId
   /** The message. */
   messageID: MessageId
-  /** The state of the work tree before it. */
+  /** The state of the work tree before it. The daemon does not set it: see `patch`. */
   snapshot?: string | null
 }
 /** How the daemon stops. */
@@ -3620,6 +3651,72 @@ export type SymbolRange = {
   /** Its end, exclusive. */
   end: SymbolPosition
 }
+/** The call of the tool `task` for which a session works. It can do no more than the agent that made the call. */
+export type TaskCall = {
+  /** The message of the parent that holds the call. */
+  messageID: MessageId
+  /** The call. */
+  callID: string
+  /** The agent that made the call. */
+  caller: string
+  /** The tools that were switched on or off for the caller's prompt. */
+  tools?: { [key: string]: boolean }
+  /** The call did not wait for its end. */
+  background?: boolean
+  /** The parent has been told how it ended. */
+  told?: boolean
+}
+/** Limits of child sessions that models start with the tool `task`. */
+export type TaskConfig = {
+  /** How deep they may be below the root session; 0: none are started. */
+  depth?: number
+  /** How many may work at once below the root session. */
+  children?: number
+  /** How long one may work for a call, in milliseconds; the time in which it waits for an answer of the user does not count. Default: no limit. */
+  timeout?: number | null
+}
+/** Arguments of `task`. */
+export type TaskInput = {
+  /** What it is about, in a few words. */
+  description: string
+  /** What the agent is asked. */
+  prompt: string
+  /** The agent. */
+  subagent_type: string
+  /** The session of an earlier call, to continue it. */
+  task_id?: SessionId | null
+  /** Do not wait for the end: the model is told of it at a later step. */
+  background?: boolean | null
+}
+/** What a child session reports. */
+export type TaskMetadata = {
+  /** The session. */
+  sessionID: SessionId
+  /** Its prompt. */
+  messageID: MessageId
+  /** The agent that works in it. */
+  agent: string
+  /** Its model. */
+  model: ModelRef
+  /** How far it is; of a call in the background: when the call returned. */
+  status: TaskStatus
+  /** Why it is not finished. */
+  reason?: string | null
+  /** The call did not wait for its end. */
+  background?: boolean | null
+  /** How many tools it has called. */
+  calls?: number | null
+  /** What its model calls and those of its descendants cost for this call, in US dollars. */
+  cost?: number | null
+  /** What these used. */
+  tokens?: Tokens | null
+  /** The model got only a part of the result. */
+  truncated?: boolean | null
+  /** The file with the whole result. */
+  outputPath?: string | null
+}
+/** How far a child session is. */
+export type TaskStatus = "running" | "finished" | "partial" | "failed"
 /** How capital and small letters compare. */
 export type TextCase = "smart" | "sensitive" | "insensitive"
 /** One change of a text. */
@@ -4042,6 +4139,7 @@ export interface Tools {
   grep: { input: GrepInput; metadata: GrepMetadata }
   list: { input: ListInput; metadata: ListMetadata }
   read: { input: ReadInput; metadata: ReadMetadata }
+  task: { input: TaskInput; metadata: TaskMetadata }
   todoread: { input: TodoReadInput; metadata: TodoMetadata }
   todowrite: { input: TodoWriteInput; metadata: TodoMetadata }
   write: { input: WriteInput; metadata: EditMetadata }
@@ -4117,6 +4215,8 @@ export interface Methods {
   "session.queue.move": { params: SessionQueueMoveParams; result: boolean }
   /** Replaces the parts of a prompt that waits. */
   "session.queue.replace": { params: SessionQueueReplaceParams; result: QueuedMessage }
+  /** Lets a prompt that waits enter the running turn at its next step; returns whether it waited. */
+  "session.queue.steer": { params: SessionQueueSteerParams; result: boolean }
   /** Tells the running turn something at its next step; without a running turn it is a prompt. */
   "session.steer": { params: SessionSteerParams; result: QueuedMessage }
   /** Copies the conversation, up to a message, into a new session in the same directory. */

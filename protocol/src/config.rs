@@ -126,6 +126,9 @@ pub struct Config {
     /// How a conversation is kept within the context of its model.
     #[serde(default)]
     pub compaction: CompactionConfig,
+    /// Limits of child sessions that models start.
+    #[serde(default)]
+    pub task: TaskConfig,
     /// Changes of files that an editor holds open.
     #[serde(default)]
     pub buffer: BufferConfig,
@@ -382,6 +385,26 @@ pub struct CompactionConfig {
 impl Default for CompactionConfig {
     fn default() -> Self {
         Self { auto: true, prune: false, tail_turns: 2, reserved: None }
+    }
+}
+
+/// Limits of child sessions that models start with the tool `task`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskConfig {
+    /// How deep they may be below the root session; 0: none are started.
+    pub depth: u32,
+    /// How many may work at once below the root session.
+    pub children: u32,
+    /// How long one may work for a call, in milliseconds; the time in which it waits for an answer of the user does not count.
+    /// Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+}
+
+impl Default for TaskConfig {
+    fn default() -> Self {
+        Self { depth: 3, children: 10, timeout: None }
     }
 }
 

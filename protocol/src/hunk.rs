@@ -53,7 +53,7 @@ params! {
         /// The session.
         #[serde(rename = "sessionID")]
         session_id: SessionId,
-        /// Only those of this file; an absolute path.
+        /// Only those of this file, relative to the session's directory or absolute.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
     }
@@ -68,7 +68,7 @@ params! {
         /// This hunk. One that was undone is put into the file again.
         #[serde(default, rename = "hunkID", skip_serializing_if = "Option::is_none")]
         hunk_id: Option<HunkId>,
-        /// All open hunks of this file; an absolute path.
+        /// All open hunks of this file, relative to the session's directory or absolute.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
     }
@@ -83,7 +83,7 @@ params! {
         /// This hunk, also if it was kept.
         #[serde(default, rename = "hunkID", skip_serializing_if = "Option::is_none")]
         hunk_id: Option<HunkId>,
-        /// All open hunks of this file; an absolute path.
+        /// All open hunks of this file, relative to the session's directory or absolute.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
         /// Leaves hunks that somebody else has changed as they are and undoes the rest.

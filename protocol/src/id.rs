@@ -23,14 +23,12 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-fn check(prefix: &'static str, text: &str) -> Result<(), InvalidId> {
-    let invalid = || InvalidId { prefix, given: text.to_owned() };
-    let ulid = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or_else(invalid)?;
-    // One id has one spelling, so that it can be a key: no lower case, no look-alikes, no numbers that overflow.
-    match ulid::Ulid::from_string(ulid) {
-        Ok(parsed) if parsed.to_string() == ulid => Ok(()),
-        _ => Err(invalid()),
-    }
+/// Whether a text is an identifier with this prefix. One id has one spelling, so that it can be a key: no lower case, no
+/// look-alikes, no numbers that overflow.
+fn is_valid(prefix: &str, text: &str) -> bool {
+    let Some(ulid) = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')) else { return false };
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z');
+    ulid.len() == 26 && ulid.as_bytes()[0] <= b'7' && ulid.as_bytes().iter().all(is_digit)
 }
 
 macro_rules! ids {
@@ -56,7 +54,11 @@ macro_rules! ids {
                 /// # Errors
                 /// When prefix or ULID are malformed.
                 pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                    check($prefix, text).map(|()| Self(text.to_owned()))
+                    Self::checked(text.to_owned())
+                }
+
+                fn checked(text: String) -> Result<Self, InvalidId> {
+                    if is_valid($prefix, &text) { Ok(Self(text)) } else { Err(InvalidId { prefix: $prefix, given: text }) }
                 }
 
                 /// The text on the wire.
@@ -81,8 +83,7 @@ macro_rules! ids {
 
             impl<'de> Deserialize<'de> for $name {
                 fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                    Self::parse(&text).map_err(serde::de::Error::custom)
+                    Self::checked(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
                 }
             }
 

@@ -86,6 +86,8 @@ macro_rules! for_each_method {
             call SessionQueueMove = "session.queue.move" (queue::SessionQueueMoveParams) -> bool, - "", retry read;
             /// Replaces the parts of a prompt that waits.
             call SessionQueueReplace = "session.queue.replace" (queue::SessionQueueReplaceParams) -> queue::QueuedMessage, - "", retry read;
+            /// Lets a prompt that waits enter the running turn at its next step; returns whether it waited.
+            call SessionQueueSteer = "session.queue.steer" (queue::SessionQueueSteerParams) -> bool, - "", retry read;
             /// Tells the running turn something at its next step; without a running turn it is a prompt.
             call SessionSteer = "session.steer" (queue::SessionSteerParams) -> queue::QueuedMessage, - "", retry keyed;
             /// Copies the conversation, up to a message, into a new session in the same directory.

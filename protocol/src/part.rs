@@ -151,7 +151,7 @@ parts! {
 
     /// A model call begins.
     StepStart "step-start" StepStartPart {
-        /// The state of the work tree before it.
+        /// The state of the work tree before it. The daemon does not set it: see `patch`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         snapshot: Option<String>,
     }
@@ -160,7 +160,7 @@ parts! {
     StepFinish "step-finish" StepFinishPart {
         /// Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`.
         reason: String,
-        /// The state of the work tree after it.
+        /// The state of the work tree after it. The daemon does not set it: see `patch`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         snapshot: Option<String>,
         /// What this call cost, in US dollars.
@@ -169,7 +169,8 @@ parts! {
         tokens: Tokens,
     }
 
-    /// A recorded state of the work tree.
+    /// A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may
+    /// have it.
     Snapshot "snapshot" SnapshotPart {
         /// Its id.
         snapshot: String,
@@ -184,6 +185,9 @@ parts! {
         /// Files and directories that may have changed and cannot be restored, because no image was stored.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         uncovered: Vec<String>,
+        /// Why, by path.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        reasons: BTreeMap<String, String>,
         /// The tool call that changed them.
         #[serde(default, rename = "callID", skip_serializing_if = "Option::is_none")]
         call_id: Option<String>,

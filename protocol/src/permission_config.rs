@@ -21,7 +21,7 @@ const MEANINGS: [(&str, &str); 17] = [
     ("glob", "Finding files by name."),
     ("list", "Listing directories."),
     ("webfetch", "Fetching web pages; not used yet."),
-    ("task", "Starting child sessions; patterns are names of agents. Not used yet."),
+    ("task", "Starting child sessions; patterns are names of agents."),
     ("skill", "Loading skills; not used yet."),
     ("todo", "Keeping the task list."),
     ("question", "Asking the user questions; not used yet."),

@@ -26,6 +26,9 @@ pub struct QueuedPrompt {
     pub message_id: MessageId,
     /// Its parts.
     pub parts: Vec<Part>,
+    /// Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub steers: bool,
 }
 
 params! {
@@ -68,6 +71,18 @@ params! {
         #[serde(deserialize_with = "parts_or_text")]
         #[schemars(schema_with = "parts_schema")]
         parts: Vec<PartInput>,
+    }
+}
+
+params! {
+    /// Params of `session.queue.steer`.
+    SessionQueueSteerParams {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// The prompt that is to enter the running turn.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Session {
     /// The session that started it.
     #[serde(default, rename = "parentID", skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<SessionId>,
+    /// The call of the tool `task` for which it works; absent where a client created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskCall>,
     /// What it is about: one line of at most 500 characters.
     pub title: String,
     /// The daemon's version that created it.
@@ -62,12 +65,35 @@ pub struct Session {
     /// An undo that can still be taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<SessionRevert>,
-    /// What all its model calls cost, in US dollars.
+    /// What all its model calls and those of its descendants cost, in US dollars.
     pub cost: f64,
-    /// What all its model calls used.
+    /// What all its model calls and those of its descendants used.
     pub tokens: Tokens,
     /// When.
     pub time: SessionTime,
+}
+
+/// The call of the tool `task` for which a session works. It can do no more than the agent that made the call.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskCall {
+    /// The message of the parent that holds the call.
+    #[serde(rename = "messageID")]
+    pub message_id: MessageId,
+    /// The call.
+    #[serde(rename = "callID")]
+    pub call_id: String,
+    /// The agent that made the call.
+    pub caller: String,
+    /// The tools that were switched on or off for the caller's prompt.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, bool>,
+    /// The call did not wait for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub background: bool,
+    /// The parent has been told how it ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
 }
 
 /// What was chosen for prompts that name none.
@@ -416,6 +442,8 @@ pub enum PartInput {
     File(FileInput),
     /// A mention of an agent.
     Agent(AgentInput),
+    /// Work for a child session: it is done before the model is asked, which then reads the result.
+    Subtask(SubtaskInput),
 }
 
 /// Text of a prompt.
@@ -463,6 +491,24 @@ pub struct AgentInput {
     /// Where in the prompt it was mentioned; kept, not interpreted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Value>,
+}
+
+/// Work for a child session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubtaskInput {
+    /// The part's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PartId>,
+    /// What the child is asked.
+    pub prompt: String,
+    /// A few words for people.
+    pub description: String,
+    /// The agent that does it; its `mode` must be `subagent` or `all`.
+    pub agent: String,
+    /// The model that it uses. Default: the agent's, else that of this prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
 }
 
 pub(crate) fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartInput>, D::Error> {

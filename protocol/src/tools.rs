@@ -4,7 +4,13 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{sandbox::SandboxReport, todo::Todo};
+use crate::{
+    id::{MessageId, SessionId},
+    provider::ModelRef,
+    sandbox::SandboxReport,
+    todo::Todo,
+    tokens::Tokens,
+};
 
 /// A row of the table as data.
 pub struct ToolSpec {
@@ -36,9 +42,24 @@ tools! {
     "grep" GrepInput, GrepMetadata;
     "list" ListInput, ListMetadata;
     "read" ReadInput, ReadMetadata;
+    "task" TaskInput, TaskMetadata;
     "todoread" TodoReadInput, TodoMetadata;
     "todowrite" TodoWriteInput, TodoMetadata;
     "write" WriteInput, EditMetadata;
+}
+
+/// How far a child session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatus {
+    /// It works, or waits for an answer of the user.
+    Running,
+    /// It has ended with a final message.
+    Finished,
+    /// It was cut off; what it has said so far is there.
+    Partial,
+    /// It has given nothing.
+    Failed,
 }
 
 macro_rules! records {
@@ -225,6 +246,58 @@ records! {
         matches: u64,
         /// There are more.
         truncated: bool,
+        /// The file with the whole result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_path: Option<String>,
+    }
+    /// Arguments of `task`.
+    TaskInput {
+        /// What it is about, in a few words.
+        description: String,
+        /// What the agent is asked.
+        prompt: String,
+        /// The agent.
+        #[serde(rename = "subagent_type")]
+        subagent_type: String,
+        /// The session of an earlier call, to continue it.
+        #[serde(default, rename = "task_id", skip_serializing_if = "Option::is_none")]
+        task_id: Option<SessionId>,
+        /// Do not wait for the end: the model is told of it at a later step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        background: Option<bool>,
+    }
+    /// What a child session reports.
+    TaskMetadata {
+        /// The session.
+        #[serde(rename = "sessionID")]
+        session_id: SessionId,
+        /// Its prompt.
+        #[serde(rename = "messageID")]
+        message_id: MessageId,
+        /// The agent that works in it.
+        agent: String,
+        /// Its model.
+        model: ModelRef,
+        /// How far it is; of a call in the background: when the call returned.
+        status: TaskStatus,
+        /// Why it is not finished.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The call did not wait for its end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        background: Option<bool>,
+        /// How many tools it has called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calls: Option<u64>,
+        /// What its model calls and those of its descendants cost for this call, in US dollars.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost: Option<f64>,
+        /// What these used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<Tokens>,
+        /// The model got only a part of the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncated: Option<bool>,
         /// The file with the whole result.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output_path: Option<String>,

@@ -1,7 +1,7 @@
 //! The handlers of `session.queue`, `session.queue.*` and `session.steer`.
 
 use polytree_protocol::{
-    methods::{SessionQueue, SessionQueueMove, SessionQueueRemove, SessionQueueReplace, SessionSteer},
+    methods::{SessionQueue, SessionQueueMove, SessionQueueRemove, SessionQueueReplace, SessionQueueSteer, SessionSteer},
     queue::{QueuedMessage, QueuedPrompt},
     session::SessionPromptParams,
 };
@@ -42,6 +42,13 @@ impl Handler for SessionQueueReplace {
         let environment = context.connection.environment();
         context.daemon.sessions.replace_queued(&session, &params.message_id, params.parts, &environment).await?;
         Ok(QueuedMessage { message_id: params.message_id })
+    }
+}
+
+impl Handler for SessionQueueSteer {
+    async fn handle(context: Context, params: Self::Params) -> Result<bool, Error> {
+        select::session(&context, &params, &params.session_id).await?;
+        Ok(context.daemon.sessions.steer_queued(&params.session_id, &params.message_id).await?)
     }
 }
 

@@ -47,6 +47,7 @@ async fn create(context: &Context, instance: &Instance, params: SessionCreatePar
         directory: instance.directory().to_string(),
         place: instance.place(),
         parent_id: params.parent_id,
+        task: None,
         title: params.title,
         agent: params.agent,
         model: params.model,

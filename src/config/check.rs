@@ -92,6 +92,9 @@ pub fn config(config: &Config, is_user: bool) -> Result<(), Mistake> {
     if config.diagnostics.wait > 60_000 {
         return Err(Mistake::new(["diagnostics", "wait"], "expected at most 60000 milliseconds"));
     }
+    if config.task.timeout == Some(0) {
+        return Err(Mistake::new(["task", "timeout"], "expected at least 1 millisecond; leave it out for no limit"));
+    }
     if config.buffer.reply_timeout > 600_000 {
         return Err(Mistake::new(["buffer", "reply_timeout"], "expected at most 600000 milliseconds"));
     }

@@ -281,7 +281,7 @@ mod tests {
         ];
         expect_test::expect![[r#"
             1:2: unknown key "modle"; did you mean `model`?
-            1:2: unknown key "mcp"; expected `$schema`, `model`, `small_model`, `default_agent`, `agent`, `provider`, `disabled_providers`, `enabled_providers`, `models_url`, `local_servers`, `instructions`, `permission`, `mode`, `sandbox`, `tools`, `username`, `snapshot`, `storage`, `server`, `tool_output`, `compaction`, `buffer`, `diagnostics`, `record` or `replay`
+            1:2: unknown key "mcp"; expected `$schema`, `model`, `small_model`, `default_agent`, `agent`, `provider`, `disabled_providers`, `enabled_providers`, `models_url`, `local_servers`, `instructions`, `permission`, `mode`, `sandbox`, `tools`, `username`, `snapshot`, `storage`, `server`, `tool_output`, `compaction`, `task`, `buffer`, `diagnostics`, `record` or `replay`
             2:12: `model`: found 5, expected a string
             1:44: `provider.x.options.timeout`: found a string, expected a whole number, not negative
             1:44: `provider.x.options.timeout`: found -1, expected a whole number, not negative

@@ -201,8 +201,8 @@ impl Daemon {
         let symbols = Arc::new(Symbols::new(Arc::clone(&overlay), tasks.child()));
         let finder = Arc::new(Finder::new(Arc::clone(&store), tasks.child()));
         let (notes, below) = (places.data.join("unfinished"), tasks.child());
-        let snapshots = Snapshots::open(&places.data, notes, Arc::clone(&finder), Arc::clone(&overlay), below).map_err(Error::Snapshots)?;
-        let snapshots = Arc::new(snapshots);
+        let snapshots = Snapshots::open(&places.data, notes, settings.durability, Arc::clone(&finder), Arc::clone(&overlay), below);
+        let snapshots = Arc::new(snapshots.map_err(Error::Snapshots)?);
         let mut projects = Projects::new(Arc::clone(&store), places.clone(), Arc::clone(&overlay), Arc::clone(&finder));
         // A detached daemon does not use the recordings of the client that happened to start it.
         if ownership.kind() == OwnerKind::Foreground {

@@ -40,6 +40,8 @@ impl Origin {
 pub struct Rules {
     home: Option<String>,
     rules: Vec<Compiled>,
+    /// The rules of those above, each without any above it: what they ask for or deny is not allowed here either.
+    above: Vec<Rules>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +61,11 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The stricter of two decisions, the first of equal ones.
+    fn or_stricter(self, other: Self) -> Self {
+        if stricter(self.action, other.action) == self.action { self } else { other }
+    }
+
     /// Whether a rule with these words allows it, or it is not allowed.
     fn names(&self, words: &[String]) -> bool {
         let is_named = |pattern: &str| {
@@ -79,11 +86,26 @@ impl Rules {
 
     /// No rules at all.
     pub fn none(home: Option<&str>) -> Self {
-        Self { home: home.map(str::to_owned), rules: Vec::new() }
+        Self { home: home.map(str::to_owned), rules: Vec::new(), above: Vec::new() }
+    }
+
+    /// Nothing is more allowed than by these rules too.
+    pub fn below(mut self, mut above: Self) -> Self {
+        self.above.append(&mut above.above);
+        self.above.push(above);
+        self
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Compiled> {
+        std::iter::once(self).chain(&self.above).flat_map(|rules| &rules.rules)
     }
 
     /// Adds rules of one origin behind those of the same or a weaker origin; within an origin the order of adding is kept.
+    /// What is granted holds for those above too.
     pub fn add(&mut self, origin: Origin, rules: &[Rule]) {
+        if origin == Origin::Grants {
+            self.above.iter_mut().for_each(|above| above.add(origin, rules));
+        }
         let at = self.rules.partition_point(|compiled| compiled.origin <= origin);
         let home = self.home.as_deref();
         let compiled = rules.iter().map(|rule| Compiled { origin, pattern: Pattern::new(&rule.pattern, home), rule: rule.clone() });
@@ -107,8 +129,7 @@ impl Rules {
     /// The same for something that grants know by other names, each of which has to be granted; see [`granted_as`].
     pub fn decide_bound(&self, kind: &str, pattern: &str, names: &[String]) -> Decision {
         let decisions = names.iter().map(|name| self.decide_as(kind, pattern, name));
-        let strictest = decisions.reduce(|one, other| if stricter(one.action, other.action) == one.action { one } else { other });
-        strictest.unwrap_or_else(|| self.decide(kind, pattern))
+        decisions.reduce(Decision::or_stricter).unwrap_or_else(|| self.decide(kind, pattern))
     }
 
     /// Whether a rule names the command with these words, rather than allowing it among others, wherever the command runs;
@@ -120,6 +141,12 @@ impl Rules {
     }
 
     fn decide_as(&self, kind: &str, pattern: &str, granted: &str) -> Decision {
+        let above = self.above.iter().map(|rules| rules.decide_alone(kind, pattern, granted));
+        above.fold(self.decide_alone(kind, pattern, granted), Decision::or_stricter)
+    }
+
+    /// Without those above.
+    fn decide_alone(&self, kind: &str, pattern: &str, granted: &str) -> Decision {
         let bare = if kind == "bash" { without_directory(pattern) } else { None };
         let matches = |compiled: &&Compiled| {
             let Compiled { pattern: compiled_pattern, rule, origin } = compiled;
@@ -155,18 +182,23 @@ impl Rules {
     /// Whether a rule denies anything that a command could do.
     pub fn denies_a_command(&self) -> bool {
         const KINDS: [&str; 7] = ["*", "bash", "edit", "read", "external_directory", "webfetch", "sandbox"];
-        self.rules.iter().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
+        self.all().any(|compiled| compiled.rule.action == Action::Deny && KINDS.contains(&compiled.rule.permission.as_str()))
     }
 
     /// What the rules say about something that nothing has to allow: what an allowed command does, or what does nothing by
     /// itself. A deny holds, and so does a rule that asks for it; one that asks for everything (`*`) does not count.
     pub fn evaluate_quiet(&self, kind: &str, pattern: &str) -> Action {
-        let decision = self.decide(kind, pattern);
+        let above = self.above.iter().map(|rules| rules.evaluate_quiet_alone(kind, pattern));
+        above.fold(self.evaluate_quiet_alone(kind, pattern), stricter)
+    }
+
+    fn evaluate_quiet_alone(&self, kind: &str, pattern: &str) -> Action {
+        let decision = self.decide_alone(kind, pattern, pattern);
         let is_for_all = |rule: &Rule| rule.action == Action::Ask && rule.pattern == "*";
         match decision.rule {
             Some((_, rule)) if is_for_all(&rule) => {
                 let narrow = self.rules.iter().filter(|compiled| !is_for_all(&compiled.rule)).cloned().collect();
-                let decision = Self { home: None, rules: narrow }.decide(kind, pattern);
+                let decision = Self { home: None, rules: narrow, above: Vec::new() }.decide(kind, pattern);
                 decision.rule.map_or(Action::Allow, |(_, rule)| rule.action)
             }
             rule => rule.map_or(Action::Allow, |(_, rule)| rule.action),
@@ -175,7 +207,7 @@ impl Rules {
 
     /// Whether some rule that asks or denies is about this, not counting those that ask about everything.
     pub fn may_restrict(&self, kind: &str, pattern: &str) -> bool {
-        self.rules.iter().any(|compiled| {
+        self.all().any(|compiled| {
             let rule = &compiled.rule;
             rule.action != Action::Allow
                 && (rule.permission == "*" || rule.permission == kind)
@@ -186,7 +218,7 @@ impl Rules {
 
     /// The patterns of this kind that some rule denies: what is not understood could be any of them.
     pub fn denied(&self, kind: &str) -> impl Iterator<Item = &str> {
-        let rules = self.rules.iter().map(|compiled| &compiled.rule);
+        let rules = self.all().map(|compiled| &compiled.rule);
         let denies = rules.filter(move |rule| rule.action == Action::Deny && (rule.permission == "*" || rule.permission == kind));
         denies.map(|rule| rule.pattern.as_str())
     }
@@ -194,7 +226,7 @@ impl Rules {
     /// Whether rules, besides the built-in ones, ask for or deny some things of this kind and not others.
     #[must_use]
     pub fn has_narrow(&self, kind: &str) -> bool {
-        self.rules.iter().any(|compiled| {
+        self.all().any(|compiled| {
             let rule = &compiled.rule;
             compiled.origin != Origin::BuiltIn && rule.permission == kind && rule.action != Action::Allow && rule.pattern != "*"
         })
@@ -204,7 +236,8 @@ impl Rules {
     pub fn denies_all(&self, kind: &str) -> bool {
         let of_kind = |compiled: &&Compiled| compiled.rule.permission == "*" || compiled.rule.permission == kind;
         let denies = |compiled: &Compiled| compiled.rule.action == Action::Deny && compiled.rule.pattern == "*";
-        self.rules.iter().rev().find(of_kind).is_some_and(denies)
+        self.above.iter().any(|above| above.denies_all(kind))
+            || self.rules.iter().rev().find(of_kind).is_some_and(denies)
             || [Origin::User, Origin::Session]
                 .into_iter()
                 .any(|origin| self.rules.iter().rev().filter(|compiled| compiled.origin == origin).find(of_kind).is_some_and(denies))
@@ -404,6 +437,31 @@ mod tests {
         assert!(rules.denies_all("webfetch"));
         assert!(!rules.denies_all("bash"));
         assert!(!rules.with(Origin::User, &[rule("webfetch", "https://a/*", Action::Allow)]).denies_all("webfetch"));
+    }
+
+    #[test]
+    fn nothing_is_more_allowed_than_above() {
+        let plan = [rule("edit", "*", Action::Deny), bash("*", Action::Ask), bash("ls *", Action::Allow)];
+        let above = Rules::new(None).with(Origin::User, &[bash("make *", Action::Deny)]).with(Origin::Agent, &plan);
+        let own = Rules::new(None).with(Origin::Agent, &[rule("*", "*", Action::Allow), bash("ls x", Action::Ask)]);
+        let middle = Rules::new(None).with(Origin::Agent, &[rule("*", "*", Action::Allow), bash("ls y", Action::Deny)]).below(above);
+        let rules = own.below(middle);
+        for (kind, pattern, expected) in [
+            ("edit", "a", Action::Deny),
+            ("bash", "ls", Action::Allow),
+            ("bash", "ls x", Action::Ask),
+            ("bash", "ls y", Action::Deny),
+            ("bash", "touch a", Action::Ask),
+            ("bash", "make a", Action::Deny),
+        ] {
+            assert_eq!(rules.evaluate(kind, pattern), expected, "{kind} {pattern}");
+        }
+        assert!(rules.denies_all("edit") && !rules.denies_all("bash") && rules.denies_a_command() && rules.has_narrow("bash"));
+        assert_eq!(rules.denied("bash").collect::<Vec<_>>(), ["make *", "ls y"]);
+        assert_eq!((rules.evaluate_quiet("bash", "make x"), rules.evaluate_quiet("bash", "cd x")), (Action::Deny, Action::Allow));
+        let granted = rules.with(Origin::Grants, &[bash("touch *", Action::Allow), bash("make *", Action::Allow)]);
+        assert_eq!(granted.evaluate("bash", "touch a"), Action::Allow, "a grant holds for those above too");
+        assert_eq!(granted.evaluate("bash", "make a"), Action::Deny);
     }
 
     fn rules_strategy() -> impl Strategy<Value = Vec<Rule>> {

@@ -116,6 +116,7 @@ impl Loading {
             device: paths::device(directory),
             keeps_changes: config.snapshot.unwrap_or(true),
             compaction: config.compaction,
+            task: config.task,
             output_limits: OutputLimits::new(config.tool_output.max_lines, config.tool_output.max_bytes),
         }))
     }

@@ -44,6 +44,7 @@ impl Sessions {
         let session = Session {
             title: fork_title(&source.title),
             parent_id: None,
+            task: None,
             version: version().to_owned(),
             share: None,
             revert: None,
@@ -61,7 +62,7 @@ impl Sessions {
     /// [`Error::UnknownSession`], [`Error::TooLarge`].
     pub async fn export(&self, id: &SessionId) -> Result<SessionExport, Error> {
         let Conversation { messages, todos, .. } = self.copied(id, None, MAX_EXPORT_BYTES).await?;
-        let session = Session { revert: None, ..self.get(id).await? };
+        let session = Session { revert: None, task: None, ..self.get(id).await? };
         Ok(SessionExport { format: EXPORT_FORMAT, session, messages, todos })
     }
 
@@ -96,6 +97,7 @@ impl Sessions {
             missing: false,
             title: Some(title::given(&source.title)).filter(|title| !title.is_empty()).unwrap_or_else(|| title::default_title(false, now)),
             parent_id: None,
+            task: None,
             hidden: false,
             mode: None,
             // A file grants nothing; its denies stay.

@@ -7,14 +7,14 @@ use polytree_protocol::{
     hunk::Hunk,
     id::MessageId,
     message::{Message, MessageWithParts},
-    part::Part,
+    part::{Part, PatchPart},
     revert::FileDiff,
     session::Session,
 };
 
-use super::{Error, Sessions, review};
+use super::{Error, Sessions, patch, review};
 use crate::{
-    snapshot::{Snapshots, State},
+    snapshot::{Change, Snapshots, State},
     stdx::{paths::AbsPath, tasks::Tasks, text::unified_diff},
     store::{Messages, in_order, undone},
 };
@@ -48,8 +48,7 @@ impl Sessions {
         let mut files: BTreeMap<AbsPath, (State, State)> = BTreeMap::new();
         for part in parts {
             let Part::Patch(patch) = part else { continue };
-            let Ok(id) = patch.hash.parse() else { continue };
-            for change in shared.snapshots.changes(&root, id).await.into_iter().flat_map(|set| set.changes) {
+            for change in changes(&shared.snapshots, &root, patch).await? {
                 let (before, after) = (change.before, change.after);
                 files.entry(change.path).and_modify(|(_, last)| *last = after.clone()).or_insert((before, after));
             }
@@ -93,8 +92,7 @@ impl Sessions {
         let root = shared.root(session).await?;
         for part in messages[first..].iter().flat_map(|message| &message.parts).filter(|part| !is_gone(part)) {
             let Part::Patch(patch) = part else { continue };
-            let Ok(id) = patch.hash.parse() else { continue };
-            let changes = shared.snapshots.changes(&root, id).await.into_iter().flat_map(|set| set.changes);
+            let changes = changes(&shared.snapshots, &root, patch.clone()).await?;
             let Some(change) = changes.into_iter().find(|change| change.path == *path) else { continue };
             let Some((id, _)) = change.before.content() else {
                 return match change.before {
@@ -123,6 +121,11 @@ impl Sessions {
             Messages::NoSession | Messages::NoMessage => Err(Error::UnknownSession(session.id.clone())),
         }
     }
+}
+
+async fn changes(snapshots: &Snapshots, root: &AbsPath, patch: PatchPart) -> Result<Vec<Change>, Error> {
+    let root = root.clone();
+    snapshots.with_objects(move |objects| patch::changes(&root, &patch, objects)).await.map_err(Error::Undo)
 }
 
 /// Whether the message is this one or answers it.

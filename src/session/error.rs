@@ -53,7 +53,7 @@ pub enum Error {
     #[error("{0}")]
     State(String),
     /// Somebody else has changed files, so no file was changed.
-    #[error("{} of the files were changed by somebody else since, so nothing was changed", .0.len())]
+    #[error("nothing was changed, because {} cannot be undone; `files` says why", files(.0.len()))]
     Files(Vec<RevertedFile>),
     /// Files could not be restored; none was changed.
     #[error("nothing was undone: {0}")]
@@ -68,4 +68,8 @@ pub enum Error {
     Permission(#[from] permission::Error),
     #[error(transparent)]
     Storage(#[from] store::Error),
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "one file".to_owned() } else { format!("{count} files") }
 }

@@ -6,9 +6,10 @@ use std::{future::Future, io::Read as _, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use base64::Engine as _;
 use polytree_protocol::{
+    agent::AgentMode,
     id::{MessageId, PartId, SessionId},
-    part::{AgentPart, FilePart, Part, TextPart},
-    session::{FileInput, PartInput},
+    part::{AgentPart, FilePart, Part, SubtaskPart, TextPart},
+    session::{FileInput, PartInput, SubtaskInput},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -60,16 +61,20 @@ pub(super) async fn expand(
         match input {
             PartInput::Text(input) => expander.text(input.id, input.text, input.synthetic)?,
             PartInput::Agent(input) => {
-                if !workspace.agents.iter().any(|agent| agent.name == input.name) {
-                    let known = workspace.agents.iter().map(|agent| agent.name.clone()).collect();
-                    return Err(Error::UnknownAgent { name: input.name, known });
-                }
+                let is_startable = workspace.agent(Some(&input.name))?.mode != AgentMode::Primary;
                 let name = input.name.clone();
                 expander.push_agent(input.id, input.name, input.source);
-                expander.text(None, format!("The user mentions the agent {name:?}: what stands above is meant for it."), true)?;
+                let how = if is_startable { " Start it with the tool `task`, and give it what it must know." } else { "" };
+                let text = format!("The user mentions the agent {name:?}: what stands above is meant for it.{how}");
+                expander.text(None, text, true)?;
             }
             PartInput::File(input) => expander.file(input).await?,
+            PartInput::Subtask(input) => expander.subtask(input)?,
         }
+    }
+    // Without anything new many services refuse the request.
+    if expander.parts.iter().all(|part| matches!(part, Part::Text(text) if text.text.trim().is_empty())) {
+        return Err(Error::Params { field: "parts", message: "the prompt is empty; write a text or attach something".to_owned() });
     }
     Ok(expander.parts)
 }
@@ -96,6 +101,24 @@ impl Expander<'_> {
             time: None,
             metadata: None,
         }));
+        Ok(())
+    }
+
+    fn subtask(&mut self, input: SubtaskInput) -> Result<(), Error> {
+        let SubtaskInput { id, prompt, description, agent, model } = input;
+        let known = self.workspace.agent(Some(&agent))?;
+        if known.mode == AgentMode::Primary {
+            return Err(Error::Input(format!(
+                "the agent {agent:?} cannot work for another one: its `mode` is `primary`, not `subagent` or `all`"
+            )));
+        }
+        if prompt.trim().is_empty() {
+            return Err(Error::Input("the `prompt` of a subtask is empty; say what the agent shall do".into()));
+        }
+        self.count(&prompt)?;
+        let (session_id, message_id) = (self.context.session_id.clone(), self.context.message_id.clone());
+        let id = id.unwrap_or_else(part_id);
+        self.parts.push(Part::Subtask(SubtaskPart { id, session_id, message_id, prompt, description, agent, model }));
         Ok(())
     }
 

@@ -73,6 +73,10 @@ pub(super) enum Command {
         change: QueueChange,
         reply: oneshot::Sender<Result<QueueChanged, Error>>,
     },
+    /// List the prompts that are to enter the running turn.
+    Steering {
+        reply: oneshot::Sender<Vec<MessageId>>,
+    },
     /// Store a prompt that asks for a summary and start its turn, unless the session has something to do.
     Compact {
         prompt: Box<Prepared>,

@@ -3,12 +3,14 @@
 //! clients see is stored before it is sent.
 
 mod activity;
+mod children;
 mod copy;
 mod diff;
 mod error;
 mod ids;
 mod input;
 mod mailbox;
+mod patch;
 mod progress;
 mod queue;
 mod recover;

@@ -17,8 +17,22 @@ use crate::{
 impl Sessions {
     /// The prompts that wait, in order.
     pub async fn queue(&self, id: &SessionId) -> Result<Vec<QueuedPrompt>, Error> {
-        let queue = self.shared.store.queue(id.clone()).await?;
-        Ok(queue.into_iter().map(|prompt| QueuedPrompt { message_id: prompt.info.id().clone(), parts: prompt.parts }).collect())
+        let steering = self.steering(id).await?;
+        let queue = self.shared.store.queue(id.clone()).await?.into_iter().map(|prompt| {
+            let message_id = prompt.info.id().clone();
+            QueuedPrompt { steers: steering.contains(&message_id), message_id, parts: prompt.parts }
+        });
+        Ok(queue.collect())
+    }
+
+    /// The prompts that are to enter the running turn.
+    async fn steering(&self, id: &SessionId) -> Result<Vec<MessageId>, Error> {
+        if !self.shared.live().contains_key(id) {
+            return Ok(Vec::new());
+        }
+        let (reply, answer) = oneshot::channel();
+        task::send(&self.shared, id, Command::Steering { reply })?;
+        answer.await.map_err(|_| Error::Closing)
     }
 
     /// Takes a prompt out of the queue; false when it does not wait.
@@ -32,6 +46,11 @@ impl Sessions {
             QueueChanged::NoPlace => Err(not_queued(&before.unwrap_or_default())),
             changed => Ok(changed == QueueChanged::Done),
         }
+    }
+
+    /// Lets a prompt that waits enter the running turn at its next step; false when it does not wait.
+    pub async fn steer_queued(&self, id: &SessionId, prompt: &MessageId) -> Result<bool, Error> {
+        Ok(self.change_queue(id, prompt, QueueChange::Steer).await? == QueueChanged::Done)
     }
 
     /// Replaces the parts of a prompt that waits.

@@ -229,7 +229,8 @@ async fn store(shared: &Shared, label: Label, done: Done) -> Result<Option<Sessi
         }
     };
     let unit = Unit::new(&Scope::of(&session)).session(SessionChange { revert: Some(change), ..SessionChange::default() });
-    let paths: Vec<String> = done.files.iter().filter(|file| file.is_change()).map(|file| file.path.to_string()).collect();
+    // Also where the file stays as it is: its hunks are undone with their messages, or are there again.
+    let paths: Vec<String> = done.files.iter().map(|file| file.path.to_string()).collect();
     let edited = |file: &FilePlan| EventPayload::FileEdited(FilePath { path: file.path.to_string() });
     let changed = done.files.iter().filter(|file| file.is_change());
     shared.store.commit(changed.fold(unit, |unit, file| unit.event(edited(file)))).await?;

@@ -1,7 +1,8 @@
 //! All sessions of the daemon, and what is asked of them beside their turns.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
 use polytree_protocol::{
     diagnose::DiagnosisSession,
     id::{MessageId, ProjectId, SessionId},
@@ -9,19 +10,20 @@ use polytree_protocol::{
     permission::Rule,
     provider::ModelRef,
     sandbox::Mode,
-    session::{Session, SessionTime},
+    session::{Session, SessionTime, TaskCall},
     todo::Todo,
     usage::UsageTotal,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     Error, Place, SessionQuery, Workspaces,
     activity::{Busy, Load},
-    mailbox::Command,
+    mailbox::{Command, TurnEnd},
+    patch,
     progress::Census,
     recover, revert,
-    shared::Shared,
+    shared::{ChildPrompt, Launch, Shared},
     task, title,
 };
 use crate::{
@@ -47,6 +49,8 @@ pub struct NewSession {
     /// The directory as it survives a move.
     pub place: Place,
     pub parent_id: Option<SessionId>,
+    /// The call for which it works.
+    pub task: Option<TaskCall>,
     /// By default one that the first prompt replaces.
     pub title: Option<String>,
     pub agent: Option<String>,
@@ -70,9 +74,11 @@ impl Sessions {
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let shared = Shared::new(store, broker, workspaces, snapshots, tasks);
+        patch::recover(&shared).await;
         revert::recover(&shared).await;
         let unsettled = recover::recover(&shared).await?;
         let sessions = Self { shared: Arc::new(shared) };
+        sessions.shared.launch_by(Box::new(Children(Arc::downgrade(&sessions.shared))));
         for id in unsettled {
             sessions.shared.defer(&id);
             let _ = task::send(&sessions.shared, &id, Command::Settle);
@@ -96,6 +102,7 @@ impl Sessions {
             title: (new.title.map(|title| title::given(&title)).filter(|title| !title.is_empty()))
                 .unwrap_or_else(|| title::default_title(new.parent_id.is_some(), now)),
             parent_id: new.parent_id,
+            task: new.task,
             version: version().to_owned(),
             agent: new.agent,
             model: new.model,
@@ -238,5 +245,51 @@ impl Sessions {
     pub fn census(&self) -> Census {
         let live = self.shared.live().len();
         Census { live, readers: self.shared.readers() }
+    }
+}
+
+/// Child sessions for turns. Held by what it starts them in, so it does not keep that alive.
+struct Children(Weak<Shared>);
+
+impl Children {
+    fn sessions(&self) -> Result<Sessions, Error> {
+        self.0.upgrade().map(|shared| Sessions { shared }).ok_or(Error::Closing)
+    }
+}
+
+#[async_trait]
+impl Launch for Children {
+    async fn create(&self, parent: &Session, title: String, task: TaskCall) -> Result<Session, Error> {
+        let sessions = self.sessions()?;
+        let place = sessions.shared.store.place(parent.id.clone()).await?;
+        let new = NewSession {
+            id: None,
+            project_id: parent.project_id.clone(),
+            directory: parent.directory.clone(),
+            place: place.ok_or_else(|| Error::UnknownSession(parent.id.clone()))?,
+            parent_id: Some(parent.id.clone()),
+            task: Some(task),
+            title: Some(title),
+            agent: None,
+            model: None,
+            mode: None,
+            permission: Vec::new(),
+            branch: parent.branch.clone(),
+            hidden: parent.hidden,
+            digest: String::new(),
+        };
+        sessions.create(new).await
+    }
+
+    async fn prompt(&self, child: &SessionId, prompt: ChildPrompt) -> Result<(MessageId, oneshot::Receiver<TurnEnd>), Error> {
+        self.sessions()?.prompt_child(child, prompt).await
+    }
+
+    async fn abort(&self, child: &SessionId) -> Result<bool, Error> {
+        self.sessions()?.abort(child).await
+    }
+
+    async fn delete(&self, child: &SessionId) -> Result<(), Error> {
+        self.sessions()?.delete(child).await
     }
 }

@@ -1,12 +1,14 @@
 //! What the tasks of all sessions share, and how they read a session.
 
+mod at_work;
 mod breaker;
+mod launch;
 
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,7 +17,11 @@ use std::{
 use polytree_protocol::{id::SessionId, session::Session};
 use tokio::sync::mpsc;
 
-pub(super) use self::breaker::Breaker;
+pub(super) use self::{
+    at_work::{AtWork, ChildAtWork},
+    breaker::Breaker,
+    launch::{ChildPrompt, Launch},
+};
 use super::{Error, Workspaces, activity::Activity, mailbox::Command, progress::AllProgress, status::Statuses};
 use crate::{
     git::Checkout,
@@ -47,6 +53,9 @@ pub(super) struct Shared {
     pub statuses: Statuses,
     pub progress: AllProgress,
     pub activity: Arc<Activity>,
+    pub at_work: AtWork,
+    /// Set when everything else is there.
+    launch: OnceLock<Box<dyn Launch>>,
     /// Turns that wait for a person are suspended now, and resumed by the next daemon.
     pub shutting_down: AtomicBool,
     // Held for a look-up or an insert, never across an await.
@@ -73,6 +82,8 @@ impl Shared {
             progress: AllProgress::default(),
             activity: Activity::new(statuses.changed().clone()),
             statuses,
+            at_work: AtWork::default(),
+            launch: OnceLock::new(),
             shutting_down: AtomicBool::new(false),
             live: Mutex::default(),
             deferred: Mutex::default(),
@@ -85,6 +96,15 @@ impl Shared {
     /// The mailboxes of the sessions that have a task.
     pub fn live(&self) -> MutexGuard<'_, HashMap<SessionId, mpsc::UnboundedSender<Command>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what starts child sessions. Called once.
+    pub fn launch_by(&self, launch: Box<dyn Launch>) {
+        let _ = self.launch.set(launch);
+    }
+
+    pub fn launch(&self) -> Result<&dyn Launch, Error> {
+        self.launch.get().map(AsRef::as_ref).ok_or(Error::Closing)
     }
 
     fn deferred(&self) -> MutexGuard<'_, HashSet<SessionId>> {

@@ -1,16 +1,18 @@
 //! What the task of a session is asked: to take a prompt, to abort, to delete the session.
 
+mod child;
 mod choice;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+use futures::future::join_all;
 use polytree_protocol::{
     hunk::{Hunk, HunkState},
     id::{HunkId, MessageId, PartId, SessionId},
     message::{PromptState, UserMessage},
     part::{CompactionPart, CompactionState, Created, Part},
     provider::ModelRef,
-    session::{Session, SessionPromptParams, SessionStatus},
+    session::{PartInput, Session, SessionPromptParams, SessionStatus},
 };
 use tokio::sync::oneshot;
 
@@ -64,6 +66,8 @@ impl Sessions {
         // The caller has asked by `enter` whether a turn may start.
         let _busy = self.shared.activity.begin();
         let Prompt { params, environment, digest, steers } = prompt;
+        // What it asks of child sessions is done before a turn's first step.
+        let steers = steers && !params.parts.iter().any(|part| matches!(part, PartInput::Subtask(_)));
         if let Some(id) = &params.message_id
             && let Some(found) = self.find_prompt(id, &digest).await?
         {
@@ -176,11 +180,19 @@ impl Sessions {
 
     /// Ends the turn and cancels the queue of a session and its descendants. Returns whether anything was running.
     pub async fn abort(&self, id: &SessionId) -> Result<bool, Error> {
-        let mut any = false;
-        for member in self.family(id).await? {
-            any |= self.abort_one(&member).await?;
+        let (mut any, mut seen) = (false, HashSet::new());
+        loop {
+            // A turn may have created a child before it was cancelled.
+            let family: Vec<SessionId> = self.family(id).await?.into_iter().filter(|member| seen.insert(member.clone())).collect();
+            if family.is_empty() {
+                return Ok(any);
+            }
+            // All at once, so that no parent goes on with the result of a child that was aborted.
+            any |= self.shared.at_work.cancel_turns(&family);
+            for aborted in join_all(family.iter().map(|member| self.abort_one(member))).await {
+                any |= aborted?;
+            }
         }
-        Ok(any)
     }
 
     async fn abort_one(&self, id: &SessionId) -> Result<bool, Error> {
@@ -244,7 +256,9 @@ impl Sessions {
     /// Deletes a session and its descendants, children first, after their turns have ended.
     pub async fn delete(&self, id: &SessionId) -> Result<(), Error> {
         loop {
-            for member in self.family(id).await?.into_iter().rev() {
+            let family = self.family(id).await?;
+            self.shared.at_work.cancel_turns(&family);
+            for member in family.into_iter().rev() {
                 let (reply, answer) = oneshot::channel();
                 task::send(&self.shared, &member, Command::Delete { reply })?;
                 match answer.await.unwrap_or(Err(Error::Closing)) {

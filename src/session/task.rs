@@ -138,6 +138,9 @@ impl SessionTask {
                 let result = self.change_queue(message_id, change).await;
                 let _ = reply.send(result);
             }
+            Command::Steering { reply } => {
+                let _ = reply.send(self.current.as_ref().map(|current| current.steering.offered()).unwrap_or_default());
+            }
             Command::Compact { prompt, reply } => {
                 let result = self.compact(*prompt).await;
                 let _ = reply.send(result);
@@ -261,9 +264,15 @@ impl SessionTask {
         let (place, removes) = match &change {
             QueueChange::Remove => (None, true),
             QueueChange::Move(before) => (Some(before.clone()), false),
-            QueueChange::Replace(_) => (None, false),
+            QueueChange::Replace(_) | QueueChange::Steer => (None, false),
         };
+        let steers = matches!(change, QueueChange::Steer);
         let changed = self.shared.store.change_queue(self.id.clone(), prompt.clone(), change).await?;
+        if steers && changed == QueueChanged::Done {
+            let current = self.current.as_ref().ok_or_else(|| Error::State("no turn runs that the prompt could enter".into()))?;
+            current.steering.offer(prompt);
+            return Ok(changed);
+        }
         // The queue of an earlier daemon is only in the store.
         let index = self.queue.iter().position(|(id, _)| *id == prompt).filter(|_| changed == QueueChanged::Done);
         let Some(index) = index.filter(|_| removes || place.is_some()) else { return Ok(changed) };
@@ -306,6 +315,7 @@ impl SessionTask {
         let (session_id, prompt) = (self.id.clone(), message_id.clone());
         let start = Start { session_id, message_id: prompt, environment, fresh, open, steering: Arc::default() };
         let steering = Arc::clone(&start.steering);
+        self.shared.at_work.begin_turn(&self.id, tasks.token().clone());
         let handle = tasks.spawn("turn", turn::run(Arc::clone(&self.shared), start, tasks.clone()));
         self.current = Some(Current { message_id, handle, tasks, steering, aborts: Vec::new() });
     }
@@ -358,6 +368,7 @@ impl SessionTask {
 
     async fn turn_ended(&mut self, outcome: Outcome) {
         let Some(current) = self.current.take() else { return };
+        self.shared.at_work.end_turn(&self.id);
         if outcome.suspended {
             // The next daemon resumes it: nothing has ended, so nothing is announced.
             return;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::{FutureExt as _, future::BoxFuture};
 use polytree_protocol::{
     agent::Agent,
-    config::CompactionConfig,
+    config::{CompactionConfig, TaskConfig},
     id::{MessageId, SessionId},
     permission::Rule,
     provider::{Model, ModelRef},
@@ -103,6 +103,8 @@ pub struct Workspace {
     pub device: Option<u64>,
     /// When conversations are summarised.
     pub compaction: CompactionConfig,
+    /// Limits of child sessions.
+    pub task: TaskConfig,
     /// How much of a tool's output the model gets.
     pub output_limits: OutputLimits,
     /// What tools change in files is kept, so that it can be undone.

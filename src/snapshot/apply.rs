@@ -5,7 +5,7 @@ use std::{fs, io};
 use super::{
     journal::Entry,
     look,
-    objects::Objects,
+    objects::{IMAGE_GONE, Objects},
     state::{Mode, State},
 };
 use crate::{
@@ -87,13 +87,11 @@ impl Place<'_> {
         match &entry.to {
             State::Absent => self.remove(path, entry.new_directories),
             State::File { id, mode, .. } => {
-                let content =
-                    self.objects.read(*id).ok_or_else(|| Failure::System("its image was removed from the store to free space".into()))?;
+                let content = self.objects.read(*id).ok_or_else(|| Failure::System(IMAGE_GONE.into()))?;
                 self.file(path, &seen, &content, *mode)
             }
             State::Link { id, .. } => {
-                let target =
-                    self.objects.read(*id).ok_or_else(|| Failure::System("its image was removed from the store to free space".into()))?;
+                let target = self.objects.read(*id).ok_or_else(|| Failure::System(IMAGE_GONE.into()))?;
                 self.link(path, &seen, &target)
             }
             State::Unknown { reason } => Err(Failure::System(reason.clone())),

@@ -1,7 +1,12 @@
 //! The last known state of each file of a checkout. A clean tracked file is known from git's index; other files are copied
 //! into the store, within limits, when their stat data changes. Every detected change is recorded for the running commands.
 
-use std::{collections::BTreeMap, fs::Metadata, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::Metadata,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use polytree_protocol::id::SessionId;
 
@@ -58,7 +63,11 @@ pub struct Active {
     pub closed: Vec<Change>,
     /// The tree when it began.
     pub tree: Arc<Tree>,
+    began: SystemTime,
 }
+
+/// Why a file that a command has made stays where it is.
+const MOVED: &str = "a command may have moved it here from a place that is not covered, so it may be the only copy";
 
 /// The known files of a checkout.
 pub struct Ledger {
@@ -242,7 +251,7 @@ impl Ledger {
     pub fn begin(&mut self, session: SessionId, tree: Arc<Tree>) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.active.insert(number, Active { session, before: BTreeMap::new(), closed: Vec::new(), tree });
+        self.active.insert(number, Active { session, before: BTreeMap::new(), closed: Vec::new(), tree, began: SystemTime::now() });
         number
     }
 
@@ -263,6 +272,7 @@ impl Ledger {
             }
             changes.push(change(&self.root, &path, before, after, &active.tree));
         }
+        keep_moved(&mut changes, active.began);
         for change in &mut changes {
             for state in [&mut change.before, &mut change.after] {
                 self.own(state, borrowed.as_ref());
@@ -323,6 +333,20 @@ fn change(root: &AbsPath, path: &[u8], before: State, after: State, tree: &Tree)
     let is_new = before == State::Absent;
     let new = parents.take_while(|parent| is_new && tree.position(parent).is_none()).count();
     Change { path: root.join(os_string(path)), before, after, new_directories: u32::try_from(new).unwrap_or(0) }
+}
+
+/// Marks new files whose content may have been somewhere else before, and is not there any more: to delete them could destroy
+/// the only copy. That is what a file older than the command tells, and a removed file of which there is no image.
+fn keep_moved(changes: &mut [Change], began: SystemTime) {
+    let is_gone = |change: &&Change| change.after == State::Absent;
+    let removed: HashSet<Id> = changes.iter().filter(is_gone).filter_map(|change| Some(change.before.content()?.0)).collect();
+    let lost = changes.iter().filter(is_gone).any(|change| matches!(change.before, State::Unknown { .. }));
+    for change in changes.iter_mut().filter(|change| change.before == State::Absent) {
+        let is_covered = change.after.content().is_none_or(|(id, _)| removed.contains(&id));
+        if !is_covered && (lost || look::is_older(&change.path, began)) {
+            change.before = State::unknown(MOVED);
+        }
+    }
 }
 
 fn all_files(tree: &Tree, nodes: std::ops::Range<usize>) -> Vec<Vec<u8>> {

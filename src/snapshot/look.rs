@@ -54,6 +54,13 @@ impl Stat {
     }
 }
 
+/// Whether a file was made or written before this time. A file keeps both times where it is moved.
+pub fn is_older(path: &AbsPath, time: SystemTime) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+    let times = [metadata.modified(), metadata.created()];
+    times.into_iter().flatten().any(|of_file| of_file + TICK < time)
+}
+
 /// The result of [`look`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {

@@ -9,15 +9,19 @@
 //! any other file is left alone and reported. All files are checked before the first is written, and the plan is in a
 //! journal on disk before that, so the next process completes a revert that a killed one has begun (it rolls forward). A
 //! revert itself produces a change set; reverting that one is `unrevert`.
+//!
+//! A change that a tool call is about to make is noted on disk until the conversation has it ([`Pending`]).
 
 mod apply;
 mod change;
+mod edit;
 mod follow;
 mod index;
 mod journal;
 mod ledger;
 mod look;
 mod objects;
+mod pending;
 mod plan;
 mod retention;
 mod snapshots;
@@ -25,11 +29,13 @@ mod state;
 mod undo;
 
 pub use change::{Change, ChangeSet, Uncovered};
+pub use edit::Edit;
 pub use follow::{Following, Running};
 pub use journal::{Done, Journal, Recovered};
 pub use objects::{IMAGE_GONE, Object, Objects};
+pub use pending::{LeftOver, Pending};
 pub use plan::{Action, FilePlan, Plan, Request};
-pub use snapshots::{Edit, Error, Reverted, Snapshots};
+pub use snapshots::{Error, Reverted, Snapshots};
 pub use state::{Mode, State};
 
 #[cfg(all(test, unix))]

@@ -22,6 +22,7 @@ use crate::{
         paths::AbsPath,
         retention::{Item, Total},
     },
+    store::Durability,
 };
 
 /// Why a file cannot be restored, once its content was removed.
@@ -34,6 +35,8 @@ pub struct Objects {
     bytes: OnceLock<AtomicU64>,
     /// The number of operations that need all objects. Locked while an object is removed or renewed.
     users: Mutex<usize>,
+    /// Whether a content survives a power cut as soon as it is written.
+    is_synced: bool,
 }
 
 /// An object as it was found.
@@ -57,9 +60,10 @@ impl Objects {
     ///
     /// # Errors
     /// When the directory cannot be created.
-    pub fn open(directory: &AbsPath) -> io::Result<Self> {
+    pub fn open(directory: &AbsPath, durability: Durability) -> io::Result<Self> {
         make_private(directory)?;
-        Ok(Self { directory: directory.clone(), bytes: OnceLock::new(), users: Mutex::default() })
+        let is_synced = durability == Durability::Power;
+        Ok(Self { directory: directory.clone(), bytes: OnceLock::new(), users: Mutex::default(), is_synced })
     }
 
     /// Stores a content.
@@ -83,7 +87,13 @@ impl Objects {
             file => file?,
         };
         file.write_all(content)?;
+        if self.is_synced {
+            file.as_file().sync_all()?;
+        }
         file.persist(&path).map_err(|error| error.error)?;
+        if self.is_synced {
+            fs::File::open(parent)?.sync_all()?;
+        }
         if let Some(bytes) = self.bytes.get() {
             bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
         }
@@ -210,7 +220,7 @@ mod tests {
     fn objects_go_by_age_and_size_but_for_those_that_are_needed() {
         let place = tempfile::tempdir().unwrap();
         let directory = AbsPath::new(place.path()).unwrap().join("objects");
-        let objects = Arc::new(Objects::open(&directory).unwrap());
+        let objects = Arc::new(Objects::open(&directory, Durability::Process).unwrap());
         let ids = aged(&objects);
         assert_eq!(objects.size(), None, "not counted yet");
         objects.write(&[0; 100]).unwrap();
@@ -239,7 +249,7 @@ mod tests {
     fn all_is_private_and_what_was_cut_is_written_again() {
         let place = tempfile::tempdir().unwrap();
         let directory = AbsPath::new(place.path()).unwrap().join("objects");
-        let objects = Objects::open(&directory).unwrap();
+        let objects = Objects::open(&directory, Durability::Process).unwrap();
         let ids = aged(&objects);
         for found in objects.list(&HashSet::new(), 0).unwrap() {
             let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

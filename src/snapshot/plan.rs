@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     change::{Change, ChangeSet, Uncovered},
     look::{self, Seen},
-    objects::Objects,
+    objects::{IMAGE_GONE, Objects},
     state::{Mode, State},
     undo::{Piece, Refusal, Undone, undo},
 };
@@ -126,13 +126,24 @@ pub struct Held {
 pub fn plan(sets: &[ChangeSet], held: &BTreeMap<AbsPath, Held>, objects: &Objects) -> Plan {
     let mut plan = Plan { files: Vec::new(), uncovered: Vec::new() };
     let mut by_path: BTreeMap<&AbsPath, Vec<&Change>> = BTreeMap::new();
+    let mut made: BTreeSet<AbsPath> = BTreeSet::new();
     for set in sets {
-        set.changes.iter().for_each(|change| by_path.entry(&change.path).or_default().push(change));
+        for change in &set.changes {
+            by_path.entry(&change.path).or_default().push(change);
+            made.extend(change.path.ancestors().skip(1).take(change.new_directories as usize));
+        }
         plan.uncovered.extend(set.uncovered.iter().cloned());
     }
     for (path, changes) in &by_path {
         match one(path, changes, held.get(*path), objects) {
-            Ok(file) => plan.files.push(file),
+            Ok(mut file) => {
+                if file.action == Action::Delete {
+                    // The last file that goes takes the directory along, whichever file it was made for.
+                    let parents = file.path.ancestors().skip(1).take_while(|parent| made.contains(parent));
+                    file.new_directories = u32::try_from(parents.count()).unwrap_or(0);
+                }
+                plan.files.push(file);
+            }
             Err(reason) => plan.uncovered.push(Uncovered { path: (*path).clone(), reason }),
         }
     }
@@ -204,7 +215,7 @@ fn one(path: &AbsPath, changes: &[&Change], held: Option<&Held>, objects: &Objec
     }
     match (content, to.content()) {
         (Some(content), _) => drop(keep(&content)?),
-        (None, Some((id, _))) if objects.read(id).is_none() => return Err("its image was removed from the store to free space".into()),
+        (None, Some((id, _))) if objects.read(id).is_none() => return Err(IMAGE_GONE.into()),
         (None, _) => {}
     }
     file.action = match (&file.from, &to) {

@@ -11,13 +11,15 @@ use polytree_protocol::id::SessionId;
 use super::{
     apply::{Failure, Faults, Place},
     change::{Change, ChangeSet},
+    edit::{Edit, kept, mode},
     follow::Following,
     journal::{Done, Journal, Recovered, Text},
     ledger::Limits,
     look,
     objects::Objects,
+    pending::{LeftOver, Pending},
     plan::{self, Action, FilePlan, Held, Plan, Request},
-    state::{Mode, State},
+    state::State,
 };
 use crate::{
     file::save::{
@@ -28,13 +30,14 @@ use crate::{
     git::{Checkout, objects::Id},
     overlay::{self, NotApplied, Overlay, Policy, TextUnknown},
     stdx::{paths::AbsPath, tasks::Tasks},
+    store::Durability,
 };
 
 /// Why a revert failed. No file was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Files are in conflict.
-    #[error("{} of the files were changed by somebody else since, so nothing was changed", .0.conflicts().count())]
+    #[error("nothing was changed, because files are in conflict")]
     Conflict(Plan),
     /// There is nothing to undo.
     #[error("there is nothing to undo")]
@@ -60,6 +63,7 @@ pub struct Reverted {
 pub struct Snapshots {
     pub(super) objects: Arc<Objects>,
     pub(super) journals: AbsPath,
+    pub(super) pending: AbsPath,
     notes: AbsPath,
     finder: Arc<Finder>,
     overlay: Arc<Overlay>,
@@ -74,12 +78,20 @@ impl Snapshots {
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn open(data: &AbsPath, notes: AbsPath, finder: Arc<Finder>, overlay: Arc<Overlay>, tasks: Tasks) -> io::Result<Self> {
+    pub fn open(
+        data: &AbsPath,
+        notes: AbsPath,
+        durability: Durability,
+        finder: Arc<Finder>,
+        overlay: Arc<Overlay>,
+        tasks: Tasks,
+    ) -> io::Result<Self> {
         let directory = data.join("snapshots");
-        let objects = Arc::new(Objects::open(&directory.join("objects"))?);
+        let objects = Arc::new(Objects::open(&directory.join("objects"), durability)?);
         Ok(Self {
             objects,
             journals: directory.join("journal"),
+            pending: directory.join("pending"),
             notes,
             finder,
             overlay,
@@ -152,6 +164,26 @@ impl Snapshots {
         }
         let new_directories = if edit.before == State::Absent { edit.new_directories } else { 0 };
         Some(Change { path: edit.path, before: edit.before, after: now.before, new_directories })
+    }
+
+    /// Notes a change that a tool call is about to make.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub async fn note(&self, label: serde_json::Value, set: ChangeSet) -> io::Result<Pending> {
+        let directory = self.pending.clone();
+        Tasks::spawn_blocking(move || Pending::write(&directory, label, &set)).await.map_err(io::Error::other)?
+    }
+
+    /// The changes that an earlier process was about to make. Call it at start-up, before anything changes files.
+    pub async fn left_over(&self) -> Vec<LeftOver> {
+        let directory = self.pending.clone();
+        let found = Tasks::spawn_blocking(move || {
+            let notes = Pending::all(&directory);
+            Pending::sweep(&directory, &notes);
+            notes
+        });
+        found.await.unwrap_or_default()
     }
 
     /// Stores a change set and returns its id.
@@ -328,6 +360,10 @@ impl Snapshots {
     /// Completes the reverts that an earlier process did not finish. Call it at start-up, before anything changes files.
     /// If the directory of a revert does not exist now, its journal is kept for the next start.
     pub async fn recover(&self) -> Vec<Recovered> {
+        // There are hardly ever any, and no thread is started to find none.
+        if !std::fs::read_dir(&self.journals).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Vec::new();
+        }
         let (directory, _kept) = (self.journals.clone(), self.objects.keep());
         let journals = Tasks::spawn_blocking(move || Journal::all(&directory)).await.unwrap_or_default();
         let mut recovered = Vec::new();
@@ -411,51 +447,4 @@ async fn lock_all(paths: &[AbsPath]) -> Vec<FileGuard> {
         guards.push(lock::lock(path).await);
     }
     guards
-}
-
-fn mode(state: &State) -> Mode {
-    match state {
-        State::File { mode, .. } => *mode,
-        _ => Mode::of_git(false),
-    }
-}
-
-fn kept(objects: &Objects, content: &[u8], mode: Mode) -> State {
-    match objects.write(content) {
-        Ok(id) => State::File { id, size: content.len() as u64, mode },
-        Err(error) => State::unknown(format!("its image could not be kept: {error}")),
-    }
-}
-
-/// A tool's change to a file, between the before-image and the write.
-pub struct Edit {
-    path: AbsPath,
-    before: State,
-    new_directories: u32,
-    objects: Arc<Objects>,
-    followers: Vec<Arc<Following>>,
-}
-
-impl Edit {
-    /// The state before the change.
-    #[must_use]
-    pub fn before(&self) -> &State {
-        &self.before
-    }
-
-    /// Completes the checkpoint after the tool has written this content. `None` if nothing changed.
-    pub async fn done(self, content: Vec<u8>) -> Option<Change> {
-        for following in &self.followers {
-            following.after(vec![self.path.clone()]).await;
-        }
-        let Self { path, before, new_directories, objects, .. } = self;
-        let (at, of_before) = (path.clone(), mode(&before));
-        let after = Tasks::spawn_blocking(move || {
-            let mode = std::fs::symlink_metadata(&at).map_or(of_before, |metadata| look::mode_of(&metadata));
-            kept(&objects, &content, mode)
-        });
-        let after = after.await.unwrap_or_else(|error| State::unknown(error.to_string()));
-        let is_new = before == State::Absent;
-        (!before.is_same(&after)).then_some(Change { path, before, after, new_directories: if is_new { new_directories } else { 0 } })
-    }
 }

@@ -55,7 +55,9 @@ impl Mode {
         Self { bits: if is_executable { 0o755 } else { 0o644 }, exact: false }
     }
 
-    fn is_executable(self) -> bool {
+    /// Whether its owner may run it.
+    #[must_use]
+    pub fn is_executable(self) -> bool {
         self.bits & 0o100 != 0
     }
 

@@ -4,8 +4,8 @@ use polytree_protocol::{
     events::{
         EventPayload, MessageInfo, PartInfo, SessionErrorInfo, SessionInfo, SessionOnly, SessionQueueInfo, SessionStatusInfo, TodoInfo,
     },
-    id::MessageId,
-    message::{Message, MessageError},
+    id::{MessageId, SessionId},
+    message::{Message, MessageError, Tokens},
     part::Part,
     session::{Session, SessionChoice, SessionStatus},
 };
@@ -90,8 +90,22 @@ impl Transaction<'_> {
     /// Changes the session of the scope, sets its update time and emits it; `None` if there is no such session.
     pub(super) fn change_session(&mut self, scope: &Scope, change: SessionChange) -> Result<Option<Session>, Error> {
         let Some(mut session) = self.rows.session(&scope.session())? else { return Ok(None) };
-        let SessionChange { title, replaces, archived, mode, chosen, agent, choice, branch, permission, revert, used, used_by, missing } =
-            change;
+        let SessionChange {
+            title,
+            replaces,
+            archived,
+            mode,
+            chosen,
+            agent,
+            choice,
+            branch,
+            permission,
+            task,
+            revert,
+            used,
+            used_by,
+            missing,
+        } = change;
         let now = now_ms();
         session.missing = missing;
         session.time.updated = now.max(session.time.updated);
@@ -109,6 +123,7 @@ impl Transaction<'_> {
         session.mode = mode.or(session.mode);
         session.branch = branch.unwrap_or(session.branch);
         session.permission = permission.unwrap_or(session.permission);
+        session.task = task.or(session.task);
         if let Some((agent, model)) = chosen {
             session.agent = Some(agent);
             session.model = Some(model);
@@ -128,6 +143,24 @@ impl Transaction<'_> {
         }
         self.rows.put_session(&session)?;
         self.emit(scope, &EventPayload::SessionUpdated(SessionInfo { info: session.clone() }))?;
+        if let Some((cost, tokens)) = used {
+            self.add_to_ancestors(session.parent_id.clone(), cost, &tokens)?;
+        }
         Ok(Some(session))
+    }
+
+    /// Adds what a session has used to the totals of those above it.
+    fn add_to_ancestors(&mut self, parent: Option<SessionId>, cost: f64, tokens: &Tokens) -> Result<(), Error> {
+        let mut next = parent;
+        while let Some(id) = next {
+            let Some(mut session) = self.rows.session(&id)? else { break };
+            session.cost = usage::sum(session.cost, cost);
+            usage::add(&mut session.tokens, tokens);
+            session.time.updated = now_ms().max(session.time.updated);
+            self.rows.put_session(&session)?;
+            next = session.parent_id.clone();
+            self.emit(&Scope::of(&session), &EventPayload::SessionUpdated(SessionInfo { info: session }))?;
+        }
+        Ok(())
     }
 }

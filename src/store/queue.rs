@@ -16,6 +16,8 @@ pub enum QueueChange {
     Move(Option<MessageId>),
     /// Other parts.
     Replace(Vec<Part>),
+    /// It enters the running turn, which only the session's task knows.
+    Steer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,7 @@ impl Store {
                         transaction.rows.enqueue(&id, prompt)?;
                     }
                 }
+                QueueChange::Steer => {}
                 QueueChange::Replace(parts) => {
                     let old = transaction.rows.message(&id, &prompt)?.map(|message| message.parts).unwrap_or_default();
                     for (index, part) in parts.iter().enumerate() {
@@ -107,6 +110,9 @@ impl Store {
             let Some(session) = transaction.rows.session(&id)? else { return Ok(Vec::new()) };
             let scope = Scope::of(&session);
             let queue = transaction.rows.queue(&id)?;
+            // The prompt of a turn that has not answered yet is answered together with those that enter it.
+            let own = transaction.rows.turn(&id)?;
+            let own = own.filter(|own| !prompts.contains(own) && transaction.rows.last_answer(own).is_ok_and(|answer| answer.is_none()));
             let mut taken = Vec::new();
             for prompt in prompts.iter().filter(|prompt| queue.contains(prompt)) {
                 transaction.rows.dequeue(prompt)?;
@@ -114,6 +120,9 @@ impl Store {
                 taken.extend(transaction.rows.message(&id, prompt)?);
             }
             let last = taken.last().map(|prompt| prompt.info.id().clone());
+            let own = own.filter(|_| last.is_some()).map(|own| transaction.rows.message(&id, &own)).transpose()?.flatten();
+            let entered = taken.len();
+            taken.extend(own);
             for prompt in &mut taken {
                 if let Message::User(user) = &mut prompt.info {
                     user.answered_with = last.clone().filter(|last| *last != user.id);
@@ -121,6 +130,7 @@ impl Store {
                 }
                 transaction.emit_prompt(&scope, prompt.info.id())?;
             }
+            taken.truncate(entered);
             if !taken.is_empty() {
                 transaction.emit_queue(&scope)?;
             }

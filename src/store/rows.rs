@@ -172,6 +172,8 @@ pub trait Reviews {
     fn insert_review(&mut self, session: &SessionId, data: &str) -> Result<()>;
     /// The model is told of the decisions with this prompt, as far as it was not told.
     fn tell_reviews(&mut self, session: &SessionId, prompt: &MessageId) -> Result<()>;
+    /// The model was not told with this prompt.
+    fn untell_reviews(&mut self, session: &SessionId, prompt: &MessageId) -> Result<()>;
 }
 
 /// A prompt that was sent, or a model request and what it used.

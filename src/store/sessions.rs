@@ -3,11 +3,11 @@
 use polytree_protocol::{
     events::{EventPayload, SessionInfo},
     id::{MessageId, SessionId},
-    message::MessageWithParts,
-    part::PatchPart,
+    message::{Message, MessageErrorName, MessageWithParts},
+    part::{Part, PatchPart},
     permission::{PermissionOutcome, Rule},
     sandbox::Mode,
-    session::Session,
+    session::{Session, TaskCall},
     todo::Todo,
 };
 
@@ -59,6 +59,13 @@ pub(super) fn root(rows: &dyn Rows, id: SessionId) -> Result<Option<Session>, Er
         }
     }
     Ok(None)
+}
+
+/// Whether the daemon ended while a call waited for its child.
+fn is_interrupted(rows: &dyn Rows, parent: &SessionId, task: &TaskCall) -> Result<bool, Error> {
+    let Some(message) = rows.message(parent, &task.message_id)? else { return Ok(false) };
+    Ok(matches!(&message.info, Message::Assistant(answer)
+        if answer.error.as_ref().is_some_and(|error| error.name == MessageErrorName::MessageInterruptedError)))
 }
 
 impl Store {
@@ -156,6 +163,62 @@ impl Store {
         self.read(move |rows| rows.children(&id)).await
     }
 
+    /// The sessions above a session, its parent first.
+    pub async fn ancestors(&self, id: SessionId) -> Result<Vec<Session>, Error> {
+        self.read(move |rows| {
+            let mut above = Vec::new();
+            let mut next = rows.session(&id)?.and_then(|session| session.parent_id);
+            while let Some(session) = next.map(|id| rows.session(&id)).transpose()?.flatten() {
+                next = session.parent_id.clone();
+                above.push(session);
+            }
+            Ok(above)
+        })
+        .await
+    }
+
+    /// The children of a session that have ended, and of whose end it has not been told; oldest first.
+    pub async fn untold(&self, id: SessionId) -> Result<Vec<Session>, Error> {
+        self.read(move |rows| {
+            let mut ended = Vec::new();
+            for child in rows.children(&id)? {
+                let Some(task) = child.task.as_ref().filter(|task| !task.told) else { continue };
+                if rows.turn(&child.id)?.is_none() && (task.background || is_interrupted(rows, &id, task)?) {
+                    ended.push(child);
+                }
+            }
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Sets the call for which a session works.
+    pub async fn set_task(&self, id: SessionId, task: TaskCall) -> Result<(), Error> {
+        self.write(move |transaction| {
+            let Some(session) = transaction.rows.session(&id)? else { return Ok(()) };
+            transaction.change_session(&Scope::of(&session), SessionChange { task: Some(task), ..SessionChange::default() })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes that the parent of a session is told of its end, with a part of the prompt that is answered.
+    pub async fn tell_parent(&self, child: SessionId, part: Option<Part>) -> Result<(), Error> {
+        self.write(move |transaction| {
+            let Some(session) = transaction.rows.session(&child)? else { return Ok(()) };
+            let Some(task) = session.task.clone() else { return Ok(()) };
+            let change = SessionChange { task: Some(TaskCall { told: true, ..task }), ..SessionChange::default() };
+            transaction.change_session(&Scope::of(&session), change)?;
+            if let (Some(part), Some(parent)) = (part, session.parent_id)
+                && let Some(parent) = transaction.rows.session(&parent)?
+            {
+                transaction.emit_part(&Scope::of(&parent), part)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// A session and all its descendants, parents before their children.
     pub async fn family(&self, id: SessionId) -> Result<Vec<SessionId>, Error> {
         self.read(move |rows| rows.family(&id)).await
@@ -203,6 +266,14 @@ impl Store {
     /// When the store cannot be read.
     pub async fn changes(&self, session: SessionId) -> Result<(Vec<PatchPart>, Vec<Review>), Error> {
         self.read(move |rows| Ok((rows.patches(&session)?, rows.reviews(&session)?))).await
+    }
+
+    /// The model call that was to tell the decisions has failed, so the next prompt tells them.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn untell_reviews(&self, session: SessionId, prompt: MessageId) -> Result<(), Error> {
+        self.write(move |transaction| transaction.rows.untell_reviews(&session, &prompt)).await
     }
 
     /// The decisions that the model is told with this prompt: those that it was not told yet.

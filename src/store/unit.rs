@@ -7,7 +7,7 @@ use polytree_protocol::{
     permission::{PermissionOutcome, Rule},
     provider::ModelRef,
     sandbox::Mode,
-    session::{SessionChoice, SessionRevert, SessionStatus},
+    session::{SessionChoice, SessionRevert, SessionStatus, TaskCall},
     todo::Todo,
 };
 
@@ -56,6 +56,8 @@ pub struct SessionChange {
     pub branch: Option<Option<String>>,
     /// Its rules.
     pub permission: Option<Vec<Rule>>,
+    /// The call for which it works.
+    pub task: Option<TaskCall>,
     /// Sets or clears the undo that can still be taken back.
     pub revert: Option<Revert>,
     /// The cost and tokens of a model request, to add.

@@ -60,6 +60,23 @@ pub(crate) fn add(total: &mut Tokens, tokens: &Tokens) {
     add(&mut total.cache.write, tokens.cache.write);
 }
 
+/// What was added to an amount in US dollars.
+pub(crate) fn difference(now: f64, before: f64) -> f64 {
+    dollars(units(now).saturating_sub(units(before)))
+}
+
+/// What was added to a total.
+pub(crate) fn since(now: &Tokens, before: &Tokens) -> Tokens {
+    let mut tokens = *now;
+    let subtract = |total: &mut u64, count: u64| *total = total.saturating_sub(count);
+    subtract(&mut tokens.input, before.input);
+    subtract(&mut tokens.output, before.output);
+    subtract(&mut tokens.reasoning, before.reasoning);
+    subtract(&mut tokens.cache.read, before.cache.read);
+    subtract(&mut tokens.cache.write, before.cache.write);
+    tokens
+}
+
 #[cfg(test)]
 mod tests {
     use polytree_protocol::message::CacheTokens;
@@ -116,6 +133,11 @@ mod tests {
         let mut total = max;
         add(&mut total, &max);
         assert_eq!(total, max);
+        let (before, more) = (tokens(1, 2, 3, 4, 5), tokens(10, 20, 30, 40, 50));
+        let mut total = before;
+        add(&mut total, &more);
+        assert_eq!((since(&total, &before), since(&before, &total)), (more, Tokens::default()));
+        assert_eq!((difference(0.3, 0.1).to_string(), difference(0.1, 0.3).to_string()), ("0.2".to_owned(), "0".to_owned()));
     }
 
     proptest! {

@@ -6,12 +6,17 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use polytree_protocol::{
     id::{MessageId, SessionId},
+    provider::ModelRef,
     todo::Todo,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{file_times::FileTimes, guard::Guard, outcome::ToolError};
+use super::{
+    file_times::FileTimes,
+    guard::Guard,
+    outcome::{ToolError, ToolOutput},
+};
 use crate::{
     find::Recent,
     overlay::{Overlay, Policy},
@@ -133,6 +138,19 @@ pub enum Approval {
     Sandboxed,
 }
 
+/// A job for a child session.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub description: String,
+    pub prompt: String,
+    pub agent: String,
+    /// In place of the agent's and the caller's.
+    pub model: Option<ModelRef>,
+    /// The child session that continues.
+    pub session: Option<SessionId>,
+    pub background: bool,
+}
+
 /// The session that a tool runs for.
 #[async_trait]
 pub trait Host: Send + Sync {
@@ -161,9 +179,9 @@ pub trait Host: Send + Sync {
     async fn output(&self, _context: &ToolContext, _text: String) {}
     /// Tells clients that a file was changed.
     async fn file_edited(&self, _context: &ToolContext, _path: &AbsPath) {}
-    /// Before a file is changed: its content is stored, to undo the change. The caller holds the file's lock. An error if the
-    /// call is over.
-    async fn before_edit(&self, _path: &AbsPath) -> Result<(), ToolError> {
+    /// Before a file is changed: its content is stored, to undo the change, and the content that it is planned to have, in
+    /// case the process is killed meanwhile; `None` if it is deleted. The caller holds the file's lock. An error if the call is over.
+    async fn before_edit(&self, _path: &AbsPath, _planned: Option<&[u8]>) -> Result<(), ToolError> {
         Ok(())
     }
     /// What the file has been changed to; `None` if that is not known. The lock is still held. Without this call it is found
@@ -176,6 +194,10 @@ pub trait Host: Send + Sync {
     }
     /// The command and all that it has started have ended.
     async fn after_command(&self) {}
+    /// Does a job in a child session.
+    async fn run_child(&self, _context: &ToolContext, _job: Job) -> Result<ToolOutput, ToolError> {
+        Err(ToolError::failed("there are no child sessions here"))
+    }
     /// The session's task list.
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {
         Ok(Vec::new())

@@ -24,6 +24,7 @@ pub(crate) mod change;
 pub(crate) mod edit;
 pub(crate) mod read;
 pub(crate) mod search;
+pub(crate) mod task;
 pub(crate) mod todo;
 pub(crate) mod write;
 
@@ -48,6 +49,7 @@ pub fn builtin() -> Vec<Arc<dyn AnyTool>> {
         erase(search::grep::Grep),
         erase(search::list::List),
         erase(read::Read),
+        erase(task::Task),
         erase(write::Write),
         erase(todo::TodoWrite),
         erase(todo::TodoRead),

@@ -1,6 +1,9 @@
 // A model server on loopback that speaks OpenAI's Chat Completions as a stream of events, from a script.
 import http from 'node:http'
 
+/** What it answers when it is asked for a summary of a conversation. */
+export const SUMMARY = '## Goal\n\nGreet the *world*.\n\n## Done\n\n- said `hello`\n'
+
 /** Starts a server whose calls with tools are answered by `answers`, in order: functions of a reply. */
 export async function modelServer() {
   const requests = []
@@ -13,7 +16,7 @@ export async function modelServer() {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const reply = new Reply(response, requests.length)
     if (!asked.tools?.length) {
-      reply.text('A title')
+      reply.text(body.includes('You summarise conversations') ? SUMMARY : 'A title')
       return reply.finish()
     }
     const play = answers.shift()

@@ -1,6 +1,6 @@
 // Records what the daemon says of a few conversations, for the replays into both renderers:
 //
-//   POLYTREE_EXECUTABLE=... POLYTREE_EDITOR_PACKAGES=... node record.mjs
+//   POLYTREE_EXECUTABLE=... POLYTREE_EDITOR_PACKAGES=... node record.mjs [NAME...]
 //
 // Each transcript is {session, events, messages}: the session as it was created, every event of it, and what
 // `session.messages` answers in the end. Paths are made the same on every machine.
@@ -15,6 +15,8 @@ const folder = path.join(path.dirname(fileURLToPath(import.meta.url)), 'transcri
 
 /** Runs `play` in a session of its own and writes its transcript. */
 async function record(name, play) {
+  const wanted = process.argv.slice(2)
+  if (wanted.length > 0 && !wanted.includes(name)) return
   const where = await place()
   const daemon = await connect(where)
   const session = await daemon.request('session.create', { directory: where.project })
@@ -103,6 +105,14 @@ await record('undo', async ({ ask, model, daemon, session }) => {
   await ask('make a file', { mode: 'edits' })
   const { messageID } = await ask('change the other', { mode: 'edits' })
   await daemon.request('session.revert', { sessionID: session.id, messageID })
+})
+
+await record('compaction', async ({ ask, model, daemon, session }) => {
+  model.script(say('Hello.'), say('Hello again.'), say('After the summary.'))
+  await ask('say hello')
+  await ask('say it again')
+  await daemon.request('session.compact', { sessionID: session.id })
+  await ask('go on')
 })
 
 await record('ends', async ({ ask, model, daemon, session, idle }) => {

@@ -6,6 +6,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
+import { suite } from './suite.mjs'
 import { launchChromium } from './workbench.mjs'
 
 const extension = path.resolve(process.argv[2])
@@ -17,8 +18,7 @@ const bundle = async (entry, format = 'iife') =>
 const html = await import(`data:text/javascript,${encodeURIComponent(await bundle('src/webview/page.ts', 'esm'))}`)
 const [page, replay] = [await bundle('src/webview/main.ts'), await bundle('tests/replay.ts')]
 const browser = await launchChromium()
-let passed = 0
-let failed = 0
+const { test, end } = suite("the chat's page")
 
 /** The chat's page, with the program that plays. */
 async function open() {
@@ -33,22 +33,20 @@ async function open() {
   return { tab, context, errors }
 }
 
-async function test(title, run) {
-  const opened = await open()
-  try {
-    await run(opened)
-    assert.deepEqual(opened.errors, [])
-    passed += 1
-    console.log(`ok      ${title}`)
-  } catch (error) {
-    failed += 1
-    console.log(`FAILED  ${title}\n${error.stack}`)
-  }
-  await opened.context.close()
-}
+/** Runs a test with the chat's page. */
+const testPage = (title, run) =>
+  test(title, async () => {
+    const opened = await open()
+    try {
+      await run(opened)
+      assert.deepEqual(opened.errors, [])
+    } finally {
+      await opened.context.close()
+    }
+  })
 
-for (const name of ['answer', 'tools', 'sandbox', 'undo', 'ends']) {
-  await test(`the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`, async ({ tab }) => {
+for (const name of ['answer', 'tools', 'sandbox', 'undo', 'compaction', 'ends']) {
+  await testPage(`the transcript \`${name}\` is shown the same event by event, at once, and as it was recorded`, async ({ tab }) => {
     const transcript = JSON.parse(fs.readFileSync(path.join(transcripts, `${name}.json`), 'utf8'))
     const grown = await tab.evaluate((recorded) => window.replay.grow(recorded), transcript)
     const whole = await tab.evaluate((recorded) => window.replay.whole(recorded), transcript)
@@ -59,7 +57,7 @@ for (const name of ['answer', 'tools', 'sandbox', 'undo', 'ends']) {
   })
 }
 
-await test('a text that grows looks at every moment as if it were rendered anew', async ({ tab }) => {
+await testPage('a text that grows looks at every moment as if it were rendered anew', async ({ tab }) => {
   const text = `# One
 
 Text with *emphasis*
@@ -112,5 +110,4 @@ Last — äöü.
 })
 
 await browser.close()
-console.log(`the chat's page: ${passed} passed, ${failed} failed`)
-process.exit(failed ? 1 : 0)
+end()

@@ -7,13 +7,13 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { call, say } from './model_server.mjs'
 import { Screen } from './screen.mjs'
+import { suite } from './suite.mjs'
 import { launchChromium, place } from './workbench.mjs'
 
 const [nvim, plugin, out] = process.argv.slice(2).map((name) => path.resolve(name))
 fs.mkdirSync(out, { recursive: true })
 const browser = await launchChromium()
-let passed = 0
-let failed = 0
+const { test, end } = suite("Neovim's screen")
 
 async function open(background, keep = {}) {
   const where = keep.where ?? (await place())
@@ -33,19 +33,16 @@ async function close({ where, screen }) {
   fs.rmSync(where.root, { recursive: true, force: true })
 }
 
-async function test(name, background, run) {
-  const started = Date.now()
-  const opened = await open(background)
-  try {
-    await run(opened)
-    passed += 1
-    console.log(`ok      ${name} (${Date.now() - started} ms)`)
-  } catch (error) {
-    failed += 1
-    console.log(`FAILED  ${name}\n${error.stack}`)
-  }
-  await close(opened)
-}
+/** Runs a test with a Neovim in a terminal. */
+const testIn = (background, name, run) =>
+  test(name, async () => {
+    const opened = await open(background)
+    try {
+      await run(opened)
+    } finally {
+      await close(opened)
+    }
+  })
 
 const ANSWER = `The greeting is in \`src/main.rs\`. I change it so that it names the **whole world**:
 
@@ -61,7 +58,7 @@ fn main() {
 `
 
 for (const background of ['dark', 'light']) {
-  await test(`a prompt, an answer and a question on a ${background} screen; the cursor stays where it is`, background, async ({ where, screen }) => {
+  await testIn(background, `a prompt, an answer and a question on a ${background} screen; the cursor stays where it is`, async ({ where, screen }) => {
     where.model.script(
       (reply) => {
         reply.text(ANSWER)
@@ -88,7 +85,7 @@ for (const background of ['dark', 'light']) {
   })
 }
 
-await test('a draft outlives Neovim, and goes when it is sent', 'dark', async (opened) => {
+await testIn('dark', 'a draft outlives Neovim, and goes when it is sent', async (opened) => {
   opened.screen.type(':Polytree prompt')
   opened.screen.keys('Enter')
   await opened.screen.shows('prompt to a new session')
@@ -112,5 +109,4 @@ await test('a draft outlives Neovim, and goes when it is sent', 'dark', async (o
 })
 
 await browser.close()
-console.log(`Neovim's screen: ${passed} passed, ${failed} failed`)
-process.exit(failed ? 1 : 0)
+end()

@@ -9,7 +9,9 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { call, say } from './model_server.mjs'
+import { connect } from './rpc.mjs'
 import { Screen } from './screen.mjs'
+import { suite } from './suite.mjs'
 import { choiceTests } from './vscode_choices.mjs'
 import { hunkTests } from './vscode_hunks.mjs'
 import { sessionTests } from './vscode_session.mjs'
@@ -17,10 +19,11 @@ import { place, until, workbench } from './workbench.mjs'
 
 const [codeServer, vsix, out, nvim] = process.argv.slice(2).map((name) => path.resolve(name))
 const where = await place()
-const { project, model, daemon, env, executable } = where
+const { project, model, turns, daemon, env, executable } = where
 // Files that tests write anew: the list of files to open is read once.
 for (const name of ['long.txt', 'data.json']) where.write(`project/${name}`, '')
-const { page, chat, said, picture, pick, command, ask, answer, openFile, close, useTheme } = await workbench(where, { codeServer, vsix, out })
+const opened = await workbench(where, { codeServer, vsix, out })
+const { page, chat, said, picture, choose, fresh, openPane, command, palette, ask, questions, answer, openFile, close, reload, useTheme } = opened
 
 /** The processes `polytree stdio` of this place. */
 function connections() {
@@ -36,22 +39,19 @@ function connections() {
 
 // ---- the tests: one user's first quarter of an hour, in order
 
-let passed = 0
-let failed = 0
-const only = process.env.POLYTREE_TEST
-async function test(name, run) {
-  if (only && !only.split('|').some((part) => name.includes(part))) return
-  const started = Date.now()
-  try {
-    await run()
-    passed += 1
-    console.log(`ok      ${name} (${Date.now() - started} ms)`)
-  } catch (error) {
-    failed += 1
-    console.log(`FAILED  ${name}\n${error.stack}`)
-    await picture(`failed-${failed}`).catch(() => {})
-  }
+/** A test that failed leaves no question, no waiting answer of the model, no dialog and no unsaved text to the next one. */
+async function recover(number) {
+  await picture(`failed-${number}`).catch(() => {})
+  model.clear()
+  const other = await connect(where)
+  for (const sessionID of Object.keys(await other.request('session.status', {}))) await other.request('session.abort', { sessionID })
+  other.leave()
+  await reload()
+  await command('Open Chat')
+  await fresh()
 }
+
+const { test, end } = suite(`VS Code of ${path.basename(codeServer)}`, { recover })
 
 await test('a prompt streams its answer into the chat', async () => {
   model.script((reply) => {
@@ -82,8 +82,7 @@ await test('a change is asked for beside its file, on a dark and on a light scre
     call('edit', { filePath: 'src/main.rs', oldString: '"Hello"', newString: '"Hello, world"' }),
     say('Done.'),
   )
-  await command('New Session')
-  await chat().locator('.empty').waitFor()
+  await fresh()
   await ask('Greet the whole world')
   await chat().locator('.ask .added').waitFor()
   await page.locator('.statusbar-item', { hasText: '1 question' }).waitFor()
@@ -117,12 +116,20 @@ await test('two quick clicks answer one question', async () => {
     say('Both are there.'),
   )
   await ask('make two')
-  const button = chat().locator('.ask button.once')
   await chat().locator('.ask pre', { hasText: 'touch one' }).waitFor()
+  // The second click comes as soon as the second question is there.
+  await chat().locator('#questions').evaluate((element) =>
+    new MutationObserver((_, observer) => {
+      if (!element.textContent.includes('touch two')) return
+      observer.disconnect()
+      element.querySelector('.ask button.once').click()
+      element.dataset.clicked = 'true'
+    }).observe(element, { childList: true }),
+  )
   await answer('once')
-  await chat().locator('.ask pre', { hasText: 'touch two' }).waitFor()
-  await button.dispatchEvent('click')
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await chat().locator('#questions[data-clicked]').waitFor()
+  // Had the second click been taken, the question were gone.
+  await questions().filter({ hasText: 'touch two' }).waitFor()
   assert.ok(!fs.existsSync(path.join(project, 'two')), 'the second click was taken for the second question')
   await answer('once')
   await said('Both are there.').waitFor()
@@ -174,16 +181,18 @@ await test('an edit of an open file is made in the editor and saved; unsaved tex
   model.script(call('read', { filePath: 'src/main.txt' }), say('I see it.'))
   await ask('look at it')
   await said('I see it.').waitFor()
-  assert.ok(JSON.stringify(model.requests.at(-1)).includes('UNSAVED one'), 'the unsaved text was not read')
+  assert.ok(JSON.stringify(turns().at(-1)).includes('UNSAVED one'), 'the unsaved text was not read')
   assert.equal(fs.readFileSync(path.join(project, 'src/main.txt'), 'utf8'), 'one\n2\nthree\n')
   await page.locator('.tab.dirty').waitFor()
   await lines.click()
-  await page.keyboard.press('Control+Z')
-  await page.keyboard.press('Control+S')
+  await palette('File: Revert File')
   await page.locator('.tab.dirty').waitFor({ state: 'detached' })
+  await lines.filter({ hasNotText: 'UNSAVED' }).waitFor()
 })
 
 await test('changed files are listed and compared in the diff editor', async () => {
+  where.write('project/src/main.txt', 'one\n2\nthree\n')
+  await openFile('src/main.txt')
   await command('Compare With Last Commit')
   await page.locator('.monaco-diff-editor').first().waitFor()
   await page.locator('.tab', { hasText: 'last commit' }).waitFor()
@@ -197,7 +206,7 @@ await test('abort ends the turn', async () => {
   await ask('talk')
   await said('on and on').waitFor()
   await chat().locator('#abort').click()
-  await chat().locator('.failure', { hasText: 'MessageAbortedError' }).waitFor()
+  await chat().locator('.failure', { hasText: 'MessageAbortedError' }).last().waitFor()
 })
 
 await test('a daemon that is killed in mid-stream is found again, and nothing is missing or doubled', async () => {
@@ -207,7 +216,7 @@ await test('a daemon that is killed in mid-stream is found again, and nothing is
   const info = spawnSync(executable, ['doctor', '--json'], { env: { ...env, ...daemon }, encoding: 'utf8', cwd: project })
   const pid = JSON.parse(info.stdout).daemon?.pid ?? JSON.parse(info.stdout).pid
   process.kill(pid, 'SIGKILL')
-  await chat().locator('.failure', { hasText: 'MessageInterruptedError' }).waitFor()
+  await chat().locator('.failure', { hasText: 'MessageInterruptedError' }).last().waitFor()
   await ask('go on')
   await said('after the restart').waitFor()
   assert.equal(await chat().locator('article.assistant', { hasText: 'before the end' }).count(), 1)
@@ -251,6 +260,7 @@ await test('Neovim and VS Code show one session, and a question is answered in e
   const plugin = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../editors/nvim')
   const setup = `lua require("polytree").setup({ command = { "${executable}", "stdio" } })`
   const xdg = Object.fromEntries(['CONFIG', 'DATA', 'STATE', 'CACHE'].map((name) => [`XDG_${name}_HOME`, path.join(where.root, 'nvim', name)]))
+  await fresh()
   const screen = new Screen(`${nvim} --clean --cmd 'set rtp^=${plugin}' -c '${setup}' notes.txt`, { cwd: project, env: { ...env, ...daemon, ...xdg } })
   try {
     await screen.shows('alpha')
@@ -295,14 +305,13 @@ await test('everything by keyboard: open, ask about a selection, answer, and go 
   })
   await page.keyboard.type('what is this?')
   await page.keyboard.press('Enter')
-  await chat().locator('.ask').waitFor()
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  await questions().waitFor()
   await page.keyboard.press('Alt+Y')
   await said('key3').waitFor()
   await page.keyboard.type('the next prompt')
   await said('key39').waitFor()
   assert.equal(await chat().locator('#text').inputValue(), 'the next prompt')
-  assert.ok(JSON.stringify(model.requests.at(-2)).includes('1: one'), 'the selection did not go along')
+  assert.ok(JSON.stringify(turns().at(-2)).includes('1: one'), 'the selection did not go along')
   await lines.click()
   await page.keyboard.press('Control+Alt+P')
   await chat().locator('#text:focus').waitFor()
@@ -317,22 +326,17 @@ await test('`@` offers files, and a file that is taken goes along', async () => 
   await input.press('Tab')
   await input.press('Enter')
   await said('I have read the notes.').waitFor()
-  assert.ok(JSON.stringify(model.requests.at(-1)).includes('1: alpha'), 'the file did not go along')
+  assert.ok(JSON.stringify(turns().at(-1)).includes('1: alpha'), 'the file did not go along')
 })
 
 await test('a mode is chosen for a session, shown, and changed while it goes on', async () => {
-  await command('New Session')
-  await chat().locator('#mode', { hasText: 'ask' }).click()
-  await page.locator('.quick-input-widget .quick-input-box input').fill('edits')
-  await pick('edits')
-  await chat().locator('#mode', { hasText: 'edits' }).waitFor()
+  await fresh('edits')
   model.script(call('read', { filePath: 'notes.txt' }), call('edit', { filePath: 'notes.txt', oldString: 'beta', newString: 'gamma' }), say('No question.'))
   await ask('change the notes')
   await said('No question.').waitFor()
   assert.equal(fs.readFileSync(path.join(project, 'notes.txt'), 'utf8'), 'alpha\ngamma\n')
   await chat().locator('#mode', { hasText: 'edits' }).click()
-  await page.locator('.quick-input-widget .quick-input-box input').fill('ask')
-  await pick('ask')
+  await choose('ask')
   await chat().locator('#mode', { hasText: 'ask' }).waitFor()
   model.script(call('edit', { filePath: 'notes.txt', oldString: 'gamma', newString: 'beta' }), say('After a question.'))
   await ask('change them back')
@@ -349,26 +353,24 @@ await test('the text of a question is whole: what cannot be told, what rules den
   await question.locator('p', { hasText: 'the model says: Look at a text' }).waitFor()
   assert.equal(await question.locator('button.always').count(), 0, 'such a line has no "always"')
   await question.locator('input[type=text]').fill('use no variables')
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  await questions().waitFor()
   await question.locator('input[type=text]').press('Enter')
   await said('Rejected.').waitFor()
 })
 
 await test('sessions are listed, and a new one begins empty', async () => {
-  await page.locator('.pane-header', { hasText: 'Sessions' }).click()
+  await openPane('Sessions')
   await page.locator('.monaco-list-row', { hasText: 'A title' }).first().waitFor()
   const left = await chat().locator('#messages').evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight)
   assert.ok(left < 60, `the list has pushed ${left} pixels of the conversation's end out of sight`)
-  await command('New Session')
-  await chat().locator('.empty').waitFor()
+  await fresh()
   await picture('new-session')
 })
 
-const driver = { test, where, page, chat, said, command, ask, answer, pick, picture, openFile }
-await sessionTests(driver)
-await hunkTests(driver)
-await choiceTests(driver)
+const more = { ...opened, test, where }
+await sessionTests(more)
+await hunkTests(more)
+await choiceTests(more)
 
 await close()
-console.log(`VS Code of ${path.basename(codeServer)}: ${passed} passed, ${failed} failed`)
-process.exit(failed ? 1 : 0)
+end()

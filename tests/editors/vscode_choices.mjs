@@ -2,22 +2,10 @@
 import assert from 'node:assert/strict'
 import { call, say } from './model_server.mjs'
 import { connect } from './rpc.mjs'
+import { until } from './workbench.mjs'
 
-export async function choiceTests({ test, where, page, chat, said, command, ask, answer, pick, openFile }) {
-  const { model } = where
-  const turns = () => model.requests.filter(({ tools }) => tools?.length)
-  const filter = page.locator('.quick-input-widget .quick-input-box input')
-  const choose = async (row) => {
-    await filter.fill(row)
-    await pick(row)
-  }
-  const fresh = async (mode) => {
-    await command('New Session')
-    await chat().locator('.empty').waitFor()
-    await chat().locator('#mode').click()
-    await choose(mode)
-    await chat().locator('#mode', { hasText: mode }).waitFor()
-  }
+export async function choiceTests({ test, where, page, chat, said, ask, answer, choose, fresh, openFile }) {
+  const { model, turns } = where
 
   await test('agent and model are chosen for a session and stay; the context is shown', async () => {
     await fresh('ask')
@@ -38,12 +26,23 @@ export async function choiceTests({ test, where, page, chat, said, command, ask,
     await fresh('edits')
     await openFile('data.json')
     await page.locator('.squiggly-error').first().waitFor({ state: 'attached' })
-    // Told a little later than it is shown.
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    model.script(call('read', { filePath: 'data.json' }), call('edit', { filePath: 'data.json', oldString: '"a": ', newString: '"a": 1' }), say('It is valid.'))
-    await ask('make data.json valid')
-    await said('It is valid.').waitFor()
-    assert.match(JSON.stringify(turns().at(-1).messages.at(-1)), /Diagnostics of the new text: none/)
+    // The editor tells the daemon of an error a little later than it shows it: edits that leave it there wait for that.
+    model.script(call('read', { filePath: 'data.json' }), say('Read.'))
+    await ask('read data.json')
+    await said('Read.').waitFor()
+    const edited = async (old, now) => {
+      model.script(call('edit', { filePath: 'data.json', oldString: old, newString: now }), say(`Written: ${now}.`))
+      await ask(`write ${now}`)
+      await said(`Written: ${now}.`).waitFor()
+      return JSON.stringify(turns().at(-1).messages.at(-1))
+    }
+    let name = 'a'
+    await until('diagnostics of the daemon', async () => {
+      const before = name
+      name += 'a'
+      return /Diagnostics of the new text:[^]*data\.json|Value expected/.test(await edited(`{"${before}"`, `{"${name}"`))
+    })
+    assert.match(await edited(`"${name}": `, `"${name}": 1`), /Diagnostics of the new text: none/)
     await page.keyboard.press('Control+W')
   })
 

@@ -7,22 +7,8 @@ import { until } from './workbench.mjs'
 
 const lines = (changed = {}) => Array.from({ length: 30 }, (_, index) => `${changed[index + 1] ?? `line ${index + 1}`}\n`).join('')
 
-export async function hunkTests({ test, where, page, chat, said, command, ask, pick, picture, openFile }) {
-  const { project, model } = where
-  const file = (name) => fs.readFileSync(path.join(project, name), 'utf8')
-  const turns = () => model.requests.filter(({ tools }) => tools?.length)
-  const filter = page.locator('.quick-input-widget .quick-input-box input')
-  const choose = async (row) => {
-    await filter.fill(row)
-    await pick(row)
-  }
-  const fresh = async (mode) => {
-    await command('New Session')
-    await chat().locator('.empty').waitFor()
-    await chat().locator('#mode').click()
-    await choose(mode)
-    await chat().locator('#mode', { hasText: mode }).waitFor()
-  }
+export async function hunkTests({ test, where, page, said, command, ask, fresh, openPane, pressInRow, picture, openFile }) {
+  const { project, model, turns, file } = where
   const edit = (old, now) => call('edit', { filePath: 'long.txt', oldString: old, newString: now })
   const rows = (text) => page.locator('.monaco-list-row', { hasText: text })
 
@@ -59,19 +45,26 @@ export async function hunkTests({ test, where, page, chat, said, command, ask, p
   })
 
   await test('a file is compared with what it was before the session, and undone as a whole', async () => {
+    where.write('project/long.txt', lines())
+    await fresh('edits')
+    model.script(call('read', { filePath: 'long.txt' }), edit('line 3\n', 'LINE 3\n'), edit('line 25\n', ''), call('write', { filePath: 'newer.txt', content: 'newer\n' }), say('Changed again.'))
+    await ask('change long.txt again')
+    await said('Changed again.').waitFor()
+    await openFile('long.txt')
+    await page.locator('.codelens-decoration a', { hasText: 'Keep' }).first().waitFor()
     await command('Review Changes of the Session')
     const tab = page.locator('.tab', { hasText: 'before the session' })
     await tab.waitFor()
     await page.locator('.monaco-diff-editor').first().waitFor()
     await page.locator('.monaco-diff-editor .line-insert, .monaco-diff-editor .char-insert').first().waitFor({ state: 'attached' })
     await picture('review-diff')
-    await page.locator('.pane-header', { hasText: 'Changed Files' }).click()
-    await rows('1 kept, 1 undone').waitFor()
-    await rows('fresh.txt').filter({ hasText: '1 open' }).hover()
+    await openPane('Changed Files')
+    await rows('long.txt').filter({ hasText: '2 open' }).waitFor()
     await picture('review-files')
-    await rows('fresh.txt').filter({ hasText: '1 open' }).locator('.action-label[aria-label^="Undo"]').click()
-    await until('the end of the file', () => !fs.existsSync(path.join(project, 'fresh.txt')))
+    await pressInRow(rows('newer.txt').filter({ hasText: '1 open' }), 'Undo All Hunks of the File')
+    await until('the end of the file', () => !fs.existsSync(path.join(project, 'newer.txt')))
+    await pressInRow(rows('long.txt').filter({ hasText: '2 open' }), 'Keep All Hunks of the File')
     await rows('all reviewed').waitFor()
-    await page.locator('.pane-header', { hasText: 'Changed Files' }).click()
+    assert.equal(file('long.txt'), lines({ 3: 'LINE 3', 25: '' }).replace('\n\n', '\n'))
   })
 }

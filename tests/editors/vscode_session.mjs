@@ -5,15 +5,10 @@ import path from 'node:path'
 import { call, say } from './model_server.mjs'
 import { until } from './workbench.mjs'
 
-export async function sessionTests({ test, where, page, chat, said, command, ask, answer, pick, picture }) {
-  const { project, model } = where
+export async function sessionTests({ test, where, page, chat, said, command, ask, answer, fresh, picture }) {
+  const { project, model, turns, file } = where
   const asked = (text) => chat().locator('article.user', { hasText: text }).last()
   const waiting = () => chat().locator('#queue li')
-  const file = (name) => fs.readFileSync(path.join(project, name), 'utf8')
-  const fresh = async () => {
-    await command('New Session')
-    await chat().locator('.empty').waitFor()
-  }
 
   await test('the queue is seen, edited, moved and emptied while a turn runs', async () => {
     await fresh()
@@ -43,7 +38,7 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
     reply.text('done')
     reply.finish()
     await said('answer two').waitFor()
-    const [first, second] = model.requests.filter(({ tools }) => tools?.length).slice(-2).map((request) => JSON.stringify(request))
+    const [first, second] = turns().slice(-2).map((request) => JSON.stringify(request))
     assert.ok(first.includes('to stay') && !first.includes('changed @notes.txt now'))
     assert.ok(second.includes('changed @notes.txt now'))
     assert.equal(second.split('1: alpha').length, 2, 'the file is read once')
@@ -60,7 +55,7 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
     await waiting().filter({ hasText: 'rather in French' }).waitFor()
     await answer('once')
     await said('As you say.').waitFor()
-    assert.ok(JSON.stringify(model.requests.filter(({ tools }) => tools?.length).at(-1)).includes('rather in French'))
+    assert.ok(JSON.stringify(turns().at(-1)).includes('rather in French'))
   })
 
   await test('an undo shows what would happen, does it, and is taken back', async () => {
@@ -112,7 +107,7 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
     model.script(say('I see what differs.'))
     await ask('what is this?')
     await said('I see what differs.').waitFor()
-    assert.ok(JSON.stringify(model.requests.filter(({ tools }) => tools?.length).at(-1)).includes('src/differs.txt: added, +1 -0'))
+    assert.ok(JSON.stringify(turns().at(-1)).includes('src/differs.txt: added, +1 -0'))
     fs.rmSync(path.join(project, 'src/differs.txt'))
   })
 
@@ -129,5 +124,25 @@ export async function sessionTests({ test, where, page, chat, said, command, ask
     await chat().locator('#text').fill('')
     await command('Fork Session')
     await said('answer A').waitFor()
+  })
+  await test('a conversation is summarised on request; the summary is folded', async () => {
+    await fresh()
+    model.script(say('answer one'), say('answer two'), say('answer three'))
+    for (const name of ['one', 'two']) {
+      await ask(`question ${name}`)
+      await said(`answer ${name}`).waitFor()
+      await chat().locator('#abort').waitFor({ state: 'hidden' })
+    }
+    await command('Summarise the Conversation')
+    await chat().locator('article.request .compaction', { hasText: 'The conversation up to here is summarised.' }).waitFor()
+    const summary = chat().locator('article.assistant details.summary')
+    await summary.locator('> summary').click()
+    await summary.locator('em', { hasText: 'world' }).waitFor()
+    await picture('summary')
+    await summary.locator('> summary').click()
+    await summary.locator('em').waitFor({ state: 'hidden' })
+    await ask('go on')
+    await said('answer three').waitFor()
+    assert.ok(JSON.stringify(turns().at(-1)).includes('Greet the *world*'), 'the model does not read the summary')
   })
 }

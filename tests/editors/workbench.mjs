@@ -26,7 +26,7 @@ export async function until(what, check, timeout = TIMEOUT) {
 export async function launchChromium() {
   return await chromium.launch({
     executablePath: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((name) => fs.existsSync(name)),
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   })
 }
 
@@ -68,7 +68,11 @@ export async function place() {
     POLYTREE_RUNTIME_DIR: path.join(root, 'run'),
   }
   const env = { ...process.env, HOME: root, XDG_CONFIG_HOME: path.join(root, 'xdg-config'), XDG_DATA_HOME: path.join(root, 'xdg-data') }
-  return { root, project, model, write, git, daemon, env, executable: process.env.POLYTREE_EXECUTABLE }
+  /** The text of a file of the project. */
+  const file = (name) => fs.readFileSync(path.join(project, name), 'utf8')
+  /** What the model was asked by turns, not for titles. */
+  const turns = () => model.requests.filter(({ tools }) => tools?.length)
+  return { root, project, model, write, file, turns, git, daemon, env, executable: process.env.POLYTREE_EXECUTABLE }
 }
 
 /** Starts the workbench on a place. `out` is a folder for pictures and the server's log. */
@@ -110,9 +114,27 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
   const browser = await launchChromium()
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
   page.setDefaultTimeout(TIMEOUT)
+  page.on('crash', () => console.log('Chromium has lost the page'))
+  browser.on('disconnected', () => isOpen && console.log('Chromium has ended'))
+  let isOpen = true
+  const ready = async () => {
+    await page.locator('.monaco-workbench').waitFor()
+    await page.locator('.statusbar-item', { hasText: 'polytree' }).waitFor()
+  }
   await page.goto(url)
-  await page.locator('.monaco-workbench').waitFor()
-  await page.locator('.statusbar-item', { hasText: 'polytree' }).waitFor()
+  await ready()
+
+  /** The workbench as it is after its start: no dialog, no unsaved text, no editor. */
+  async function reload() {
+    await page.reload()
+    await ready()
+    await driver(page, out).palette('View: Close All Editors')
+    await until('a workbench without editors', async () => {
+      // Unsaved text outlives the page.
+      await page.locator('.monaco-dialog-box .monaco-button', { hasText: "Don't Save" }).click({ timeout: 500 }).catch(() => {})
+      return (await page.locator('.tab').count()) === 0
+    })
+  }
 
   /** Another theme, while the workbench runs. `kind` is `vs` for a light one, `vs-dark` for a dark one. */
   async function useTheme(name, kind) {
@@ -121,6 +143,7 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
   }
 
   async function close() {
+    isOpen = false
     await browser.close()
     server.kill()
     spawnSync(executable, ['stop', '--now'], { env: { ...env, ...daemon } })
@@ -136,10 +159,10 @@ export async function workbench(where, { codeServer, vsix, out, theme = 'Default
       }
     })
   }
-  return { page, browser, url, close, useTheme, ...driver(page, out) }
+  return { page, browser, url, close, reload, useTheme, ...driver(page, out) }
 }
 
-/** What a person does with a page of the workbench. */
+/** What a person does with a page of the workbench. What may be missed is tried again: keys get lost while a view is loaded. */
 export function driver(page, out) {
   const chat = () => page.frameLocator('iframe.webview.ready[src*="extensionId=polytree.polytree"]').frameLocator('#active-frame')
   const said = (text) => chat().locator('article.assistant', { hasText: text }).last()
@@ -153,14 +176,58 @@ export function driver(page, out) {
   /** Runs a command by its whole title. A view that is just being loaded passes no keys on, or takes the focus: tried again. */
   async function palette(title) {
     const input = page.locator('.quick-input-widget .quick-input-box input')
-    await until('the command palette', async () => {
+    const row = page.locator('.quick-input-list .monaco-list-row', { hasText: title.replace(/^.*?: /, '') }).first()
+    await until(`the command ${title}`, async () => {
       await page.keyboard.press('F1')
-      return await input.fill(`>${title}`, { timeout: 2000 }).then(() => true, () => false)
+      try {
+        await input.fill(`>${title}`, { timeout: 2000 })
+        await row.waitFor({ timeout: 5000 })
+        return true
+      } catch {
+        await page.keyboard.press('Escape')
+        return false
+      }
     })
-    await pick(title.replace(/^.*?: /, ''))
+    await page.keyboard.press('Enter')
   }
 
   const command = (title) => palette(`polytree: ${title}`)
+
+  /** Chooses a row of the list that is open. */
+  async function choose(row) {
+    await page.locator('.quick-input-widget .quick-input-box input').fill(row)
+    await pick(row)
+  }
+
+  /** Begins a session, and sets its mode where one is named. */
+  async function fresh(mode) {
+    await until('a new session', async () => {
+      await command('New Session')
+      return await chat().locator('.empty').waitFor({ timeout: 5000 }).then(() => true, () => false)
+    })
+    if (!mode) return
+    await chat().locator('#mode').click()
+    await choose(mode)
+    await chat().locator('#mode', { hasText: mode }).waitFor()
+  }
+
+  /** Opens a list of the side bar. */
+  async function openPane(title) {
+    const header = page.locator('.pane-header', { hasText: title })
+    await until(`the list ${title}`, async () => {
+      if ((await header.getAttribute('aria-expanded')) === 'true') return true
+      await header.click({ timeout: 2000 }).catch(() => {})
+      return false
+    })
+  }
+
+  /** Presses a button that a row of a list has only while the pointer is on it; lists are drawn anew under the pointer. */
+  async function pressInRow(row, label) {
+    await until(`the button ${label}`, async () => {
+      await row.hover({ timeout: 2000 }).catch(() => {})
+      return await row.locator(`.action-label[aria-label^="${label}"]`).click({ timeout: 1000 }).then(() => true, () => false)
+    })
+  }
 
   async function ask(text) {
     const input = chat().locator('#text')
@@ -168,22 +235,24 @@ export function driver(page, out) {
     await input.press('Enter')
   }
 
-  /** Answers the question that is shown, as late as a person who has read it: an answer that comes at once is not taken. */
+  /** The questions of the chat, once an answer is taken: one that comes at once is not. */
+  const questions = () => chat().locator('#questions:not(.settling) .ask')
+
   async function answer(response) {
-    const button = chat().locator(`.ask button.${response}`)
-    await button.waitFor()
-    await new Promise((resolve) => setTimeout(resolve, 400))
-    await button.click()
+    await questions().locator(`button.${response}`).click()
   }
 
   async function openFile(name) {
-    await page.keyboard.press('Control+P')
-    await page.locator('.quick-input-widget .quick-input-box input').fill(name)
+    const input = page.locator('.quick-input-widget .quick-input-box input')
+    await until('the list of files', async () => {
+      await page.keyboard.press('Control+P')
+      return await input.fill(name, { timeout: 2000 }).then(() => true, () => false)
+    })
     await pick(path.basename(name))
     const lines = page.locator(`.monaco-editor[data-uri$="/${name}"] .view-lines`)
     await lines.waitFor()
     return lines
   }
 
-  return { chat, said, picture, pick, command, palette, ask, answer, openFile }
+  return { chat, said, picture, pick, choose, fresh, openPane, pressInRow, command, palette, ask, questions, answer, openFile }
 }

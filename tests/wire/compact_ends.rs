@@ -265,6 +265,29 @@ async fn a_daemon_that_is_killed_while_it_summarises_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_is_stopped_while_it_summarises_keeps_the_prompt() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = full(&fixture, &mut client).await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    fixture.models.push(Answer::sse([openai::text("HALF")]).hang());
+    client.send("session.prompt", json!({ "sessionID": session, "parts": "three" })).await;
+    client.event(|event| event["type"] == "message.part.delta").await;
+    client.terminate().await;
+    let mut client = Client::start(&fixture);
+    let queue = client.call("session.queue", json!({ "sessionID": session })).await;
+    assert_eq!((queue.as_array().unwrap().len(), &queue[0]["parts"][0]["text"]), (1, &json!("three")), "{queue}");
+    let all = messages(&mut client, &session).await;
+    assert!(all.iter().all(|message| message["info"]["summary"] == true || message["info"]["error"].is_null()), "{all:?}");
+    summarises(&fixture);
+    fixture.models.push(said("third", 100));
+    fixture.models.push(said("fourth", 100));
+    assert_eq!(text(&client.prompt(&session, "four").await), "fourth");
+    let shown = asked(&fixture);
+    assert!(shown.ends_with("  user: three\n  assistant: third\n  user: four\n"), "{shown}");
+}
+
+#[tokio::test]
 async fn prompts_that_come_while_a_summary_is_written_are_answered_after_it() {
     let fixture = Fixture::new().await;
     let gate = Arc::new(Notify::new());

@@ -1,6 +1,9 @@
 //! What a summary carries and what it leaves alone: tasks, agents, instructions, forms, attachments; undo, copies, old outputs.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::{
     compact::{asked, called, is_summary, messages, said, summaries, summarises, too_long},
@@ -160,6 +163,73 @@ async fn a_model_with_a_smaller_context_gets_a_summary_first() {
     turn(&fixture, &mut client, &other, "one", 50_000).await;
     turn(&fixture, &mut client, &other, "two", 50_000).await;
     assert_eq!(summaries(&mut client, &other).await.len(), 0);
+}
+
+/// Answers requests for summaries when the gate opens.
+fn summarises_later(fixture: &Fixture) -> Arc<Notify> {
+    let gate = Arc::new(Notify::new());
+    let of_rule = Arc::clone(&gate);
+    fixture.models.rule(move |request| is_summary(request).then(|| said("SUMMARY", 500).gate(0, &of_rule)));
+    gate
+}
+
+async fn idle(client: &Client) {
+    client.event(|event| event["type"] == "session.status" && event["properties"]["status"]["type"] == "idle").await;
+}
+
+/// The prompts of a session with their states.
+async fn prompts(client: &mut Client, session: &str) -> Vec<(String, Value)> {
+    let all = messages(client, session).await;
+    let prompts = all.iter().filter(|message| message["info"]["role"] == "user");
+    prompts.map(|prompt| (text(prompt), prompt["info"]["state"].clone())).collect()
+}
+
+#[tokio::test]
+async fn a_prompt_that_enters_before_the_first_step_is_answered_together_with_that_of_the_turn() {
+    let fixture = Fixture::new().await;
+    let gate = summarises_later(&fixture);
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    turn(&fixture, &mut client, &session, "one", 97_000).await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    fixture.models.push(said("both", 1_000));
+    client.call("session.submit", json!({ "sessionID": session, "parts": "delete nothing" })).await;
+    client.event(|event| event["properties"]["info"]["summary"] == true).await;
+    client.call("session.steer", json!({ "sessionID": session, "parts": "clean up" })).await;
+    gate.notify_one();
+    idle(&client).await;
+    turn(&fixture, &mut client, &session, "next", 1_000).await;
+    let sent = last_step(&fixture)["messages"].to_string();
+    assert!(sent.contains("delete nothing") && sent.contains("clean up"), "{sent}");
+    let states = prompts(&mut client, &session).await;
+    assert!(states.iter().all(|(_, state)| state == "answered"), "{states:?}");
+    let fork = client.call("session.fork", json!({ "sessionID": session })).await["id"].as_str().unwrap().to_owned();
+    assert_eq!(prompts(&mut client, &fork).await, states);
+}
+
+#[tokio::test]
+async fn prompts_that_were_sent_before_a_summary_and_entered_after_it_are_read_after_it() {
+    let fixture = Fixture::new().await;
+    summarises(&fixture);
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    turn(&fixture, &mut client, &session, "one", 1_000).await;
+    let gate = Arc::new(Notify::new());
+    let call = json!({ "filePath": "a.txt" });
+    fixture.models.push(called("read", &call, 97_000).gate(0, &gate));
+    fixture.models.push(said("both", 1_000));
+    client.call("session.submit", json!({ "sessionID": session, "parts": "two" })).await;
+    client.event_of("message.updated").await;
+    for prompt in ["use tabs", "be quick"] {
+        client.call("session.steer", json!({ "sessionID": session, "parts": prompt })).await;
+    }
+    gate.notify_one();
+    client.event_of("session.compacted").await;
+    idle(&client).await;
+    turn(&fixture, &mut client, &session, "next", 1_000).await;
+    let sent = last_step(&fixture)["messages"].to_string();
+    assert!(sent.contains("SUMMARY 1") && sent.contains("use tabs") && sent.contains("be quick"), "{sent}");
 }
 
 #[tokio::test]

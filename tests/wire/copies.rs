@@ -241,7 +241,32 @@ async fn a_conversation_over_the_limit_of_an_answer_is_read_in_pages() {
     // It is copied all the same, and a part of it can be exported.
     let fork = client.call("session.fork", json!({ "sessionID": session })).await;
     assert_eq!(client.refused("session.export", json!({ "sessionID": fork["id"] })).await["data"]["kind"], "too_large");
+    let (code, out, err) = polytree(&fixture, &["sessions", "export", &session]).await;
+    let export: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{code} {err}"));
+    assert_eq!(texts(&export["messages"]).iter().map(String::len).max(), Some(12 << 20), "in smaller pages");
     let early = client.call("session.fork", json!({ "sessionID": session, "messageID": page[0]["info"]["id"] })).await;
     let export = client.call("session.export", json!({ "sessionID": early["id"] })).await;
     assert_eq!(export["messages"].as_array().unwrap().len(), 3, "the first prompt with its answer, and a");
+}
+
+#[tokio::test]
+async fn a_conversation_over_the_limit_of_a_copy_is_copied_in_part() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    for text in ["one", "two"] {
+        fixture.models.push(Answer::openai_text(text));
+        client.prompt(&session, text).await;
+    }
+    // No prompt is that large: the store is made to hold it.
+    let store = rusqlite::Connection::open(fixture.path("data/polytree.db")).unwrap();
+    let text = "UPDATE part SET data = json_set(data, '$.text', printf('%.*c', 257 << 20, 'x')) WHERE data ->> '$.text' = 'two'";
+    assert_eq!(store.execute(&format!("{text} AND seq = (SELECT max(seq) FROM part WHERE data ->> '$.text' = 'two')"), []).unwrap(), 1);
+    let refused = client.refused("session.fork", json!({ "sessionID": session })).await;
+    assert_eq!((&refused["data"]["kind"], &refused["data"]["limit"]), (&json!("too_large"), &json!(256 << 20)), "{refused}");
+    let sql = "SELECT id FROM message WHERE parent_id IS NULL ORDER BY seq DESC LIMIT 1";
+    let second: String = store.query_row(sql, [], |row| row.get(0)).unwrap();
+    let fork = client.call("session.fork", json!({ "sessionID": session, "messageID": second })).await;
+    let messages = client.call("session.messages", json!({ "sessionID": fork["id"] })).await;
+    assert_eq!(texts(&messages), ["one", "one"]);
 }

@@ -210,6 +210,30 @@ async fn defect_2_and_28_sessions_that_change_files_at_the_same_time_undo_their_
 }
 
 #[tokio::test]
+async fn defect_21_an_abort_withdraws_the_question_and_ends_its_call() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    client.subscribe(json!({ "sessionID": session })).await;
+    fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": "touch made" }))]));
+    let turn = client.send("session.prompt", json!({ "sessionID": session, "parts": "go" })).await;
+    let question = client.event_of("permission.asked").await["properties"]["id"].clone();
+    assert_eq!(client.call("session.abort", json!({ "sessionID": session })).await, true);
+    let told = client.event_of("permission.replied").await["properties"].clone();
+    assert_eq!(told["permissionID"], question, "clients take the question down");
+    let answer = turn.result().await;
+    let call = &parts(&answer, "tool")[0]["state"];
+    assert_eq!((&call["status"], &call["metadata"]["aborted"]), (&json!("error"), &json!(true)), "{answer}");
+    assert_eq!(client.call("permission.list", json!({})).await, json!([]));
+    assert_eq!(client.call("session.status", json!({})).await, json!({}));
+    let late = json!({ "sessionID": session, "permissionID": question, "response": "once" });
+    assert!(client.refused("permission.reply", late).await["data"]["kind"].is_string());
+    assert!(!fixture.path("repo/made").exists());
+    fixture.models.push(Answer::openai_text("next"));
+    assert_eq!(text(&client.prompt(&session, "next").await), "next");
+}
+
+#[tokio::test]
 async fn defect_29_a_restart_and_its_clean_up_keep_what_undo_needs() {
     let fixture = Fixture::new().await;
     let mut client = Client::start(&fixture);

@@ -195,6 +195,100 @@ async fn whole_files_are_undone_too() {
 }
 
 #[tokio::test]
+async fn what_has_no_earlier_content_is_named_and_not_called_undone() {
+    let mut world = world().await;
+    fs::write(world.path("large"), vec![b'x'; 3_000_000]).unwrap();
+    world.turn("command", &[("bash", json!({ "command": "echo more >> large; echo new > new.txt" }))]).await;
+    let hunks = world.hunks().await;
+    assert_eq!((states(&hunks), hunks[0]["path"].clone()), (vec!["open"; 2], json!(world.path("large"))));
+    let error = world.refused("hunk.undo", id(&hunks[0])).await;
+    assert_eq!((&error["data"]["kind"], world.actions(&error["data"])), (&json!("conflict"), vec![("large".into(), "conflict".into())]));
+    assert!(error["data"]["files"][0]["reason"].as_str().unwrap().contains("not known"), "{error}");
+    let error = world.refused("hunk.undo", json!({})).await;
+    assert_eq!(world.actions(&error["data"]), [("large".to_owned(), "conflict".to_owned())]);
+    assert!(world.path("new.txt").exists(), "nothing is undone");
+    assert_eq!(states(&world.undo(json!({ "partial": true })).await), ["undone"]);
+    assert_eq!((states(&world.hunks().await), world.path("new.txt").exists()), (vec!["open", "undone"], false));
+    world.turn("next", &[]).await;
+    assert!(!last_request(&world).contains("large, line"), "{}", last_request(&world));
+}
+
+#[tokio::test]
+async fn a_part_can_be_undone_beside_a_file_that_is_not_text_and_that_somebody_changed() {
+    let mut world = world().await;
+    fs::write(world.path("data"), b"\0one").unwrap();
+    world.turn("command", &[("bash", json!({ "command": "printf '\\0two' > data; sed -i s/2/two/ b.txt" }))]).await;
+    fs::write(world.path("data"), b"\0mine").unwrap();
+    let error = world.refused("hunk.undo", json!({})).await;
+    assert_eq!(world.actions(&error["data"]), [("data".to_owned(), "conflict".to_owned())]);
+    assert_eq!(states(&world.undo(json!({ "partial": true })).await), ["undone"]);
+    assert_eq!((world.read("b.txt").as_str(), fs::read(world.path("data")).unwrap()), (OLD, b"\0mine".to_vec()));
+}
+
+#[tokio::test]
+async fn decisions_move_with_the_worktree() {
+    let fixture = Fixture::new().await;
+    fs::write(fixture.path("repo/b.txt"), OLD).unwrap();
+    fixture.git("repo", &["add", "-A"]);
+    fixture.git("repo", &["-c", "user.name=u", "-c", "user.email=u@e", "commit", "-qm", "b"]);
+    fixture.git("repo", &["worktree", "add", "-q", "../linked"]);
+    let client = Client::start(&fixture);
+    let mut world = World::in_session(fixture, client, "linked").await;
+    world.replace(&[("2", "two"), ("6", "six")]).await;
+    let hunks = world.hunks().await;
+    world.undo(id(&hunks[0])).await;
+    world.keep(id(&hunks[1])).await;
+    world.fixture.git("repo", &["worktree", "move", "../linked", "../moved"]);
+    let moved = world.hunks().await;
+    assert_eq!(states(&moved), ["undone", "kept"], "{moved:?}");
+    assert!(moved[0]["path"].as_str().unwrap().contains("/moved/"), "{moved:?}");
+}
+
+#[tokio::test]
+async fn the_model_is_told_by_the_next_prompt_where_a_turn_fails() {
+    let mut world = world().await;
+    world.replace(&[("2", "two")]).await;
+    world.undo(json!({})).await;
+    world.fixture.models.push(Answer::json(401, &json!({ "error": { "message": "no" } })));
+    let session = world.session.clone();
+    let failed = world.client.prompt(&session, "fails").await;
+    assert!(failed["info"]["error"].is_object(), "{failed}");
+    for is_told in [true, false] {
+        world.turn("next", &[]).await;
+        assert_eq!(last_request(&world).contains("Undone: these changes"), is_told);
+    }
+}
+
+#[tokio::test]
+async fn a_mode_is_undone_with_its_text_and_made_again() {
+    let mut world = world().await;
+    let mode = |world: &World| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(world.path("b.txt")).unwrap().permissions()) & 0o777;
+    fs::set_permissions(world.path("b.txt"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    world.turn("command", &[("bash", json!({ "command": "sed -i s/2/two/ b.txt; chmod 755 b.txt" }))]).await;
+    let hunks = world.hunks().await;
+    world.undo(json!({})).await;
+    assert_eq!((world.read("b.txt").as_str(), mode(&world)), (OLD, 0o640));
+    world.keep(id(&hunks[0])).await;
+    assert_eq!((world.read("b.txt"), mode(&world)), (OLD.replace('2', "two"), 0o755));
+}
+
+#[tokio::test]
+async fn a_file_is_named_by_any_of_its_paths() {
+    let mut world = world().await;
+    world.replace(&[("2", "two")]).await;
+    std::os::unix::fs::symlink(world.path(""), world.fixture.path("link")).unwrap();
+    for path in [json!("b.txt"), json!("./x/../b.txt"), json!(world.path("b.txt")), json!(world.fixture.path("link/b.txt"))] {
+        let params = json!({ "sessionID": world.session, "path": path });
+        assert_eq!(world.client.call("hunk.list", params).await.as_array().unwrap().len(), 1, "{path}");
+    }
+    for method in ["hunk.keep", "hunk.undo"] {
+        let error = world.refused(method, json!({ "path": "other.txt" })).await;
+        assert!(error["message"].as_str().unwrap().contains("has changed no file other.txt"), "{error}");
+    }
+    assert_eq!(states(&world.keep(json!({ "path": "b.txt" })).await), ["kept"]);
+}
+
+#[tokio::test]
 async fn a_revert_and_a_review_go_together() {
     let mut world = world().await;
     world.replace(&[("2", "two"), ("6", "six")]).await;

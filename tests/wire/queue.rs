@@ -92,6 +92,25 @@ async fn the_queue_can_be_listed_moved_changed_and_emptied() {
 }
 
 #[tokio::test]
+async fn an_empty_prompt_is_refused() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, _) = busy(&fixture, &mut client).await;
+    let waiting = submit(&mut client, &session, "waits").await;
+    for parts in [json!(""), json!([]), json!(" \n"), json!([{ "type": "text", "text": "" }, { "type": "text", "text": " " }])] {
+        for method in ["session.prompt", "session.submit", "session.steer", "session.queue.replace"] {
+            let mut params = json!({ "sessionID": session, "parts": parts });
+            if method == "session.queue.replace" {
+                params["messageID"] = waiting.clone();
+            }
+            let error = client.refused(method, params).await;
+            assert!(error["message"].as_str().unwrap().contains("is empty"), "{method} {error}");
+        }
+    }
+    assert_eq!(queue(&mut client, &session).await, ["waits"]);
+}
+
+#[tokio::test]
 async fn a_queue_of_an_earlier_daemon_can_be_changed_before_it_starts() {
     let fixture = Fixture::new().await;
     let mut client = Client::start(&fixture);
@@ -187,6 +206,33 @@ async fn a_steering_prompt_makes_a_turn_that_was_about_to_end_go_on_and_a_late_o
         texts(&client.call("session.messages", json!({ "sessionID": session })).await),
         ["first", "half", "and this", "second", "alone", "third"]
     );
+}
+
+#[tokio::test]
+async fn a_prompt_that_waits_can_be_made_to_enter_the_turn() {
+    let fixture = Fixture::new().await;
+    let mut client = Client::start(&fixture);
+    let (session, gate) = busy(&fixture, &mut client).await;
+    let one = submit(&mut client, &session, "one").await;
+    let two = submit(&mut client, &session, "two").await;
+    client.call("session.steer", json!({ "sessionID": session, "parts": "three" })).await;
+    let all = json!({ "sessionID": session });
+    let steers = |queue: Value| -> Vec<bool> { queue.as_array().unwrap().iter().map(|prompt| prompt["steers"] == true).collect() };
+    assert_eq!(steers(client.call("session.queue", all.clone()).await), [false, false, true]);
+    for _ in 0..2 {
+        assert_eq!(client.call("session.queue.steer", json!({ "sessionID": session, "messageID": two })).await, true);
+    }
+    client.event_of("session.queue.updated").await;
+    assert_eq!(steers(client.call("session.queue", all.clone()).await), [false, true, true]);
+    fixture.models.push(Answer::openai_text("to three and two"));
+    fixture.models.push(Answer::openai_text("to one"));
+    gate.notify_one();
+    idle(&client).await;
+    let messages = client.call("session.messages", all.clone()).await;
+    assert_eq!(texts(&messages), ["first", "half", "one", "two", "three", "to three and two", "to one"], "{messages}");
+    let answer = |text_of: &str| messages.as_array().unwrap().iter().find(|message| text(message) == text_of).unwrap()["info"].clone();
+    assert_eq!((&answer("to three and two")["parentID"], &answer("to one")["parentID"]), (&two, &one));
+    assert_eq!(client.call("session.queue.steer", json!({ "sessionID": session, "messageID": one })).await, false);
 }
 
 #[tokio::test]

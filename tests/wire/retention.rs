@@ -349,3 +349,31 @@ async fn without_snapshots_nothing_is_kept_and_a_revert_says_so() {
     assert!(revert["reasons"][&path].as_str().unwrap().contains("`snapshot` is off"), "{revert}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "changed\n");
 }
+
+#[tokio::test]
+async fn an_undone_hunk_can_be_kept_until_the_model_is_told_and_later_ones_are_still_named() {
+    let fixture = fixture().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    turn(&fixture, &mut client, &session, "changed\n").await;
+    let all = json!({ "sessionID": session });
+    let hunk = client.call("hunk.undo", all.clone()).await[0]["hunkID"].clone();
+    let mut client = restart(&fixture, client).await;
+    client.call("server.gc", json!({})).await;
+    let path = fixture.path("repo/a.txt");
+    assert_eq!(fs::read_to_string(&path).unwrap(), OLD);
+    client.call("hunk.keep", json!({ "sessionID": session, "hunkID": hunk })).await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), "changed\n");
+
+    fixture.models.push(Answer::openai_text("done"));
+    client.prompt(&session, "next").await;
+    let mut client = restart(&fixture, client).await;
+    client.call("server.gc", json!({})).await;
+    assert_eq!(kept(&fixture).1, 0);
+    let hunks = client.call("hunk.list", all.clone()).await;
+    assert_eq!((&hunks[0]["path"], &hunks[0]["state"], &hunks[0]["before"]), (&json!(path), &json!("kept"), &Value::Null), "{hunks}");
+    let error = client.refused("hunk.undo", json!({ "sessionID": session, "hunkID": hunks[0]["hunkID"] })).await;
+    assert!(error["data"]["files"][0]["reason"].as_str().unwrap().contains("was removed"), "{error}");
+    let diff = client.call("session.diff", all).await;
+    assert_eq!((diff[0]["path"].as_str(), diff[0]["patch"].as_str()), (path.to_str(), Some("")), "{diff}");
+}

@@ -368,7 +368,7 @@ async fn a_command_that_is_aborted_is_undone() {
     let mut world = World::new().await;
     let session = world.session.clone();
     world.client.subscribe(json!({ "sessionID": session })).await;
-    let line = "echo changed > a.txt; echo started; trap 'echo late > late.txt; exit 1' TERM; sleep 60 & wait";
+    let line = "trap 'echo late > late.txt; exit 1' TERM; echo changed > a.txt; echo started; sleep 60 & wait";
     world.fixture.models.push(Answer::openai_calls(&[("c", "bash", json!({ "command": line }))]));
     world.client.call("session.submit", json!({ "sessionID": session, "parts": "run" })).await;
     world.client.event(|event| event["properties"]["field"] == "output").await;

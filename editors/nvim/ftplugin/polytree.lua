@@ -2,12 +2,12 @@
 local buf = vim.api.nvim_get_current_buf()
 local config = require("polytree.config")
 
--- Plugins find the parser by it; what is highlighted is the matter of `polytree.highlight`.
+-- Plugins find the parser by it; what is highlighted is the matter of `polytree.conversation.highlight`.
 vim.treesitter.language.register("markdown", "polytree")
 -- Beside Markdown's own highlighting: details of tool calls and thoughts.
 vim.bo[buf].syntax = "polytree"
 vim.bo[buf].commentstring = ""
-require("polytree.questions").map_keys(buf)
+require("polytree.question").map_keys(buf)
 for _, name in ipairs({ "abort", "prompt", "older" }) do
   local key = config.values.keys[name]
   if key then

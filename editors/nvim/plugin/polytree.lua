@@ -52,9 +52,9 @@ map("x", "undo", ":Polytree undo<CR>", "undo the selected hunks")
 map("n", "next-hunk", "<Cmd>Polytree next<CR>", "the next open hunk")
 map("n", "previous-hunk", "<Cmd>Polytree previous<CR>", "the open hunk before")
 map("n", "older", function()
-  local view = require("polytree.view").of_buffer(vim.api.nvim_get_current_buf())
+  local view = require("polytree.conversation.view").of_buffer(vim.api.nvim_get_current_buf())
   if view then
-    require("polytree.view").older(view)
+    require("polytree.conversation.view").older(view)
   end
 end, "load older messages")
 map({ "n", "i" }, "submit", function()

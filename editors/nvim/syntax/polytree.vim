@@ -7,9 +7,11 @@ syntax match polytreeAdded "^  │ +.*$"
 syntax match polytreeRemoved "^  │ -.*$"
 syntax match polytreeHunk "^  │ @@.*$"
 syntax match polytreeThought "^  ┊ .*$"
+syntax match polytreeSummary "^  ┆ .*$"
 syntax match polytreeFailed "^✗ .*$" contains=NONE
 highlight default link polytreeDetail Comment
 highlight default link polytreeThought Comment
+highlight default link polytreeSummary Comment
 highlight default link polytreeAdded Added
 highlight default link polytreeRemoved Removed
 highlight default link polytreeHunk Function

@@ -57,7 +57,7 @@ end
 
 harness.test("annotations name types that are defined", function()
   local defined, used = vim.deepcopy(KNOWN), {}
-  for name, kind in vim.fs.dir(plugin .. "/lua/polytree") do
+  for name, kind in vim.fs.dir(plugin .. "/lua/polytree", { depth = 2 }) do
     if kind == "file" then
       for number, line in ipairs(vim.split(harness.read(plugin .. "/lua/polytree/" .. name), "\n")) do
         local tag, rest = line:match("^%s*%-%-%-@(%a+)%s+(.*)$")

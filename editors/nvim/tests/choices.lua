@@ -6,7 +6,7 @@ local test, wait, equal, contains = harness.test, harness.wait, harness.equal, h
 
 ---@return string
 local function status()
-  local win = require("polytree.view").window()
+  local win = require("polytree.conversation.view").window()
   return win and vim.api.nvim_win_call(win, function()
     return require("polytree").view_statusline()
   end) or ""
@@ -70,24 +70,24 @@ test("“always” holds in the session alone, and for less than what is offered
   server:script(bash("touch one"), bash("touch one"), bash("touch two"), model.say("done"))
   vim.cmd("Polytree prompt touch")
   local first = wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree always session rm *")
   wait("the refusal", function()
     return #harness.notified > 0
   end)
-  equal(require("polytree.questions").current().id, first.id, "a wrong answer closes no question")
+  equal(require("polytree.question").current().id, first.id, "a wrong answer closes no question")
   equal(vim.fn.getcompletion("Polytree always session [in", "cmdline"), first.always)
   vim.cmd("Polytree always session " .. first.always[1])
   -- The same command is not asked for again, another one is.
   local second = wait("another question", function()
-    local question = require("polytree.questions").current()
+    local question = require("polytree.question").current()
     return question and question.id ~= first.id and question
   end)
   equal(second.metadata.command, "touch two")
   equal(vim.fn.getcompletion("Polytree always se", "cmdline"), { "session" })
   local grants
-  require("polytree.client").request("permission.grants", { sessionID = second.sessionID }, function(list)
+  require("polytree.daemon.client").request("permission.grants", { sessionID = second.sessionID }, function(list)
     grants = list
   end)
   wait("the grants", function()

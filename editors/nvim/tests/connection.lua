@@ -16,7 +16,7 @@ test("a connection that is killed in mid-stream is opened again, and nothing is 
   wait("the first word", function()
     return harness.conversation():find("one", 1, true)
   end)
-  local client = require("polytree.client").client
+  local client = require("polytree.daemon.client").client
   local first = client.rpc.pid
   vim.uv.kill(first, "sigkill")
   wait("the end of the connection", function()

@@ -131,7 +131,7 @@ test("a running turn is steered", function()
   local server = begin(model.call("bash", { command = "echo one", description = "One" }), model.say("as you say"))
   vim.cmd("Polytree prompt begin")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree steer rather in French")
   said("rather in French")
@@ -226,7 +226,7 @@ test("a session is copied whole and up to a prompt, and written to a file", func
   wait("idle", function()
     return require("polytree").statusline():find("idle", 1, true)
   end)
-  local original = require("polytree.workspace").current
+  local original = require("polytree.daemon.workspace").current
   vim.cmd("Polytree todo")
   wait("the tasks", function()
     return vim.api.nvim_win_get_config(0).relative ~= ""
@@ -246,7 +246,7 @@ test("a session is copied whole and up to a prompt, and written to a file", func
   end)
   equal(written.session.id, original)
   local imported
-  require("polytree.client").request("session.import", { session = written }, function(session)
+  require("polytree.daemon.client").request("session.import", { session = written }, function(session)
     imported = session
   end)
   wait("the import", function()
@@ -255,14 +255,15 @@ test("a session is copied whole and up to a prompt, and written to a file", func
 
   vim.cmd("Polytree fork")
   wait("the copy", function()
-    return require("polytree.workspace").current ~= original and harness.conversation():find("answer two", 1, true)
+    return require("polytree.daemon.workspace").current ~= original
+      and harness.conversation():find("answer two", 1, true)
   end)
-  local copy = require("polytree.workspace").current
+  local copy = require("polytree.daemon.workspace").current
   vim.cmd("Polytree open")
   vim.fn.search("question two")
   vim.cmd("Polytree! fork")
   wait("the other copy", function()
-    return require("polytree.workspace").current ~= copy and harness.conversation():find("answer one", 1, true)
+    return require("polytree.daemon.workspace").current ~= copy and harness.conversation():find("answer one", 1, true)
   end)
   equal(harness.conversation():find("question two", 1, true), nil)
   server:stop()
@@ -284,11 +285,41 @@ end)
 
 test("agents and models are completed", function()
   harness.enter(harness.place(model.start().port))
-  require("polytree.client").when_ready(function() end)
+  require("polytree.daemon.client").when_ready(function() end)
   wait("the connection", function()
-    return require("polytree.client").client.state == "ready"
+    return require("polytree.daemon.client").client.state == "ready"
   end)
   equal(vim.fn.getcompletion("Polytree agent bu", "cmdline"), { "build" })
   equal(vim.fn.getcompletion("Polytree model local/", "cmdline"), { "local/small" })
   equal(vim.fn.getcompletion("Polytree unre", "cmdline"), { "unrevert" })
+end)
+
+test("a conversation is summarised on request; the summary is folded", function()
+  local server = begin(model.say("answer one"), model.say("answer two"), model.say("answer three"))
+  for _, name in ipairs({ "one", "two" }) do
+    vim.cmd("Polytree prompt question " .. name)
+    said("answer " .. name)
+    wait("the end of the turn", function()
+      return next(require("polytree.daemon.workspace").statuses) == nil
+    end)
+  end
+  vim.cmd("Polytree compact")
+  said("The conversation up to here is summarised")
+  said("A summary.")
+  wait("the answer", function()
+    return vim.iter(harness.notified):any(function(notified)
+      return notified[1]:find("the conversation is summarised", 1, true)
+    end)
+  end)
+  local text = harness.conversation()
+  equal(select(2, text:gsub("## You", "")), 2, "what asks for a summary has no heading")
+  local win = require("polytree.conversation.view").window()
+  vim.api.nvim_win_call(win, function()
+    local line = vim.fn.search("A summary", "cnw")
+    equal(vim.fn.foldclosed(line) > 0, true, "the summary is folded")
+  end)
+  vim.cmd("Polytree prompt go on")
+  said("answer three")
+  contains(vim.json.encode(server:turns()[3]), "A summary.")
+  server:stop()
 end)

@@ -64,7 +64,7 @@ test("a question is shown whole, answered by a key, and the command runs", funct
   )
   vim.cmd("Polytree prompt make it")
   local question = wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   equal(question.type, "bash")
   local win = wait("its window", function()
@@ -92,7 +92,7 @@ test("a rejection with a reason is told to the model", function()
   local server = begin(model.call("bash", { command = "rm -rf src", description = "Clean" }), model.say("I will not."))
   vim.cmd("Polytree prompt clean up")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree reject keep the sources")
   wait("the answer", function()
@@ -113,7 +113,7 @@ test("an edit of an open file is made in the buffer, saved, and undone with u", 
   local buf = vim.api.nvim_get_current_buf()
   vim.cmd("Polytree prompt change it")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree allow")
   wait("the answer", function()
@@ -146,7 +146,7 @@ test("unsaved text stays unsaved when a tool edits beside it", function()
   vim.api.nvim_buf_set_lines(buf, 0, 1, false, { "ONE" })
   vim.cmd("Polytree prompt change it")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree allow")
   wait("the answer", function()
@@ -173,7 +173,7 @@ test("a file that a command changed is read anew; unsaved text is not touched", 
   vim.api.nvim_buf_set_lines(dirty, 0, 1, false, { "mine" })
   vim.cmd("Polytree prompt write")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree allow")
   wait("the answer", function()
@@ -218,7 +218,7 @@ test("a daemon that is killed in mid-stream is found again, and nothing is missi
     return harness.conversation():find("before", 1, true)
   end)
   local pid
-  require("polytree.client").request("server.info", {}, function(info)
+  require("polytree.daemon.client").request("server.info", {}, function(info)
     pid = info.pid
   end)
   wait("the process", function()
@@ -296,9 +296,14 @@ test("2,000 deltas arrive whole while they are drawn as they come", function()
   end
   contains(harness.conversation(), table.concat(expected):gsub("%s+$", ""))
   equal(vim.tbl_count(seen) > 5, true, "the text came in one piece")
-  local view = require("polytree.view").of_buffer(vim.api.nvim_win_get_buf(require("polytree.view").window()))
+  local view = require("polytree.conversation.view").of_buffer(
+    vim.api.nvim_win_get_buf(require("polytree.conversation.view").window())
+  )
   io.stdout:write(
-    ("        longest runs: messages %.1f ms, drawing %.1f ms\n"):format(require("polytree.rpc").slowest, view.slowest)
+    ("        longest runs: messages %.1f ms, drawing %.1f ms\n"):format(
+      require("polytree.daemon.rpc").slowest,
+      view.slowest
+    )
   )
   server:stop()
 end)
@@ -319,7 +324,7 @@ test("older messages are loaded above, and the text on the screen stays", functi
   for number = 1, 5 do
     server:script(model.say(("answer %d"):format(number)))
     local finished
-    require("polytree.client").request("session.prompt", {
+    require("polytree.daemon.client").request("session.prompt", {
       sessionID = session,
       directory = place.project,
       parts = { { type = "text", text = ("question %d"):format(number) } },
@@ -394,7 +399,7 @@ local function changed_by_tool(name, bytes, tool, input)
   local buf = vim.api.nvim_get_current_buf()
   vim.cmd("Polytree prompt change it")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree allow")
   wait("the answer", function()
@@ -441,10 +446,10 @@ test("what others have written a moment ago is not overwritten by an edit in the
   vim.cmd.edit(place.project .. "/notes.txt")
   vim.cmd("Polytree prompt change it")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   -- No event and no 'autoread' has told the editor of it yet.
-  require("polytree.buffers").reload = function() end
+  require("polytree.editor.buffers").reload = function() end
   harness.write(place.project .. "/notes.txt", "by others\nalpha\nbeta\n")
   vim.cmd("Polytree allow")
   wait("the answer", function()
@@ -462,11 +467,11 @@ test("an answer that comes with the next question is not taken for it", function
   )
   vim.cmd("Polytree prompt go")
   local first = wait("the first question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree allow")
   wait("the second question", function()
-    local question = require("polytree.questions").current()
+    local question = require("polytree.question").current()
     return question and question.id ~= first.id
   end)
   vim.cmd("Polytree allow")

@@ -42,10 +42,10 @@ test("what language servers say of the text after an edit is told to the model",
   vim.cmd("Polytree mode edits")
   require("polytree").start(function() end)
   wait("the announcement", function()
-    return next(require("polytree.buffers").announced)
+    return next(require("polytree.editor.buffers").announced)
   end)
   -- Of a file of which nothing was told nobody waits for a report.
-  local client = require("polytree.client")
+  local client = require("polytree.daemon.client")
   local send, is_told = client.send_now, false
   client.send_now = function(method, ...)
     is_told = is_told or method == "diagnostics.set"
@@ -72,7 +72,7 @@ test("a file is shown when another client asks for it", function()
   end)
   vim.cmd("stopinsert | close")
   local shown
-  require("polytree.client").request("editor.open", {
+  require("polytree.daemon.client").request("editor.open", {
     path = "notes.txt",
     range = { start = { line = 1, character = 2 }, ["end"] = { line = 1, character = 3 } },
   }, function(result)
@@ -115,7 +115,7 @@ test("another checkout is chosen, with its sessions", function()
   wait("the other answer", function()
     return harness.conversation():find("there", 1, true)
   end)
-  local workspace = require("polytree.workspace")
+  local workspace = require("polytree.daemon.workspace")
   equal(workspace.sessions[workspace.current].directory, other)
   vim.ui.select = function(items, options)
     offered = vim.tbl_map(options.format_item, items)

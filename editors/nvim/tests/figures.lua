@@ -12,7 +12,7 @@ local function ms(nanoseconds)
 end
 
 local function text()
-  local view = require("polytree.view")
+  local view = require("polytree.conversation.view")
   local win = view.window()
   return win and table.concat(vim.api.nvim_buf_get_lines(vim.api.nvim_win_get_buf(win), 0, -1, false), "\n") or ""
 end
@@ -28,13 +28,13 @@ end
 
 require("polytree").setup({ command = { os.getenv("POLYTREE_EXECUTABLE"), "stdio" } })
 local connected = false
-require("polytree.workspace").open(function()
+require("polytree.daemon.workspace").open(function()
   connected = true
 end)
 vim.wait(20000, function()
   return connected
 end, 1)
-local view = require("polytree.view")
+local view = require("polytree.conversation.view")
 started = vim.uv.hrtime()
 view.show(arg[1])
 wait("answer 499")
@@ -45,12 +45,12 @@ local shown = vim.uv.hrtime() - started
 local current = view.of_buffer(vim.api.nvim_win_get_buf(view.window()))
 local messages, drawing = math.huge, math.huge
 for round = 1, 3 do
-  require("polytree.rpc").slowest, current.slowest = 0, 0
+  require("polytree.daemon.rpc").slowest, current.slowest = 0, 0
   vim.cmd("Polytree prompt stream")
   assert(vim.wait(60000, function()
     return select(2, text():gsub("word1999", "")) == round
   end, 20))
-  messages, drawing = math.min(messages, require("polytree.rpc").slowest), math.min(drawing, current.slowest)
+  messages, drawing = math.min(messages, require("polytree.daemon.rpc").slowest), math.min(drawing, current.slowest)
 end
 io.stdout:write(vim.json.encode({
   sourced = ms(sourced),

@@ -42,7 +42,7 @@ function M.wait(what, check, timeout)
       end
     end
     local log = io.open(require("polytree.log").path(), "rb")
-    local workspace = package.loaded["polytree.workspace"]
+    local workspace = package.loaded["polytree.daemon.workspace"]
     error(
       ("waited in vain for %s\nnotified: %s\nstatuses: %s\nconversation:\n%s\nlog:\n%s"):format(
         what,
@@ -136,7 +136,7 @@ end
 
 --- Loads the plugin anew, as a new Neovim would have it.
 function M.reset()
-  local client = package.loaded["polytree.client"]
+  local client = package.loaded["polytree.daemon.client"]
   if client then
     client.stop()
     vim.wait(3000, function()
@@ -173,7 +173,7 @@ end
 --- The text of the conversation that is shown.
 ---@return string
 function M.conversation()
-  local win = require("polytree.view").window()
+  local win = require("polytree.conversation.view").window()
   if not win then
     return ""
   end

@@ -8,7 +8,7 @@ local test, wait, equal = harness.test, harness.wait, harness.equal
 ---@return string[] pieces, boolean is_open
 local function pieces(text, fence)
   local lines = vim.split(text, "\n", { plain = true })
-  local found, is_open = require("polytree.highlight").pieces(lines, fence)
+  local found, is_open = require("polytree.conversation.highlight").pieces(lines, fence)
   return vim.tbl_map(function(piece)
     return (piece.fence and piece.fence .. "|" or "") .. table.concat(lines, "\n", piece.first, piece.last)
   end, found),
@@ -40,7 +40,7 @@ end)
 ---@return table<string, string> groups by text
 local function groups(buf, line)
   local found = {}
-  local namespace = require("polytree.highlight").namespace
+  local namespace = require("polytree.conversation.highlight").namespace
   for row, text in ipairs(vim.api.nvim_buf_get_lines(buf, 0, -1, false)) do
     if text == line then
       local marks = vim.api.nvim_buf_get_extmarks(
@@ -62,7 +62,7 @@ end
 test("what is drawn is highlighted: at once, while it grows, and when it is changed", function()
   local folder = vim.fs.dirname(vim.uv.fs_realpath(debug.getinfo(1, "S").source:sub(2)))
   local emit
-  package.loaded["polytree.client"] = {
+  package.loaded["polytree.daemon.client"] = {
     client = { state = "ready", methods = {}, server = { cursor = 0 } },
     directory = function()
       return folder
@@ -78,7 +78,7 @@ test("what is drawn is highlighted: at once, while it grows, and when it is chan
     end,
     unsubscribe = function() end,
   }
-  local view = require("polytree.view").show("ses_1")
+  local view = require("polytree.conversation.view").show("ses_1")
   local cursor = 0
   local function event(kind, properties)
     cursor = cursor + 1
@@ -122,7 +122,15 @@ test("what is drawn is highlighted: at once, while it grows, and when it is chan
   shows("Only *this*", "@markup.italic.markdown_inline *this*")
   wait("nothing else", function()
     return not vim
-      .iter(vim.api.nvim_buf_get_extmarks(view.buf, require("polytree.highlight").namespace, 0, -1, { details = true }))
+      .iter(
+        vim.api.nvim_buf_get_extmarks(
+          view.buf,
+          require("polytree.conversation.highlight").namespace,
+          0,
+          -1,
+          { details = true }
+        )
+      )
       :any(function(mark)
         return mark[4].hl_group == "@keyword.lua"
       end)

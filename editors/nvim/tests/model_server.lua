@@ -76,7 +76,9 @@ local function answer(self, client, body)
   client:write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
   local reply = setmetatable({ request = body, client = client, index = 0, number = #self.requests }, Reply)
   if not body.tools or #body.tools == 0 then
-    reply:text("A title")
+    reply:text(
+      vim.json.encode(body):find("You summarise conversations", 1, true) and "A summary.\nOf two lines." or "A title"
+    )
     return reply:finish()
   end
   local play = table.remove(self.answers, 1)

@@ -14,7 +14,7 @@ local function question(fields)
     always = {},
     title = "Look around",
   }, fields)
-  return table.concat(require("polytree.question_text").lines(whole), "\n")
+  return table.concat(require("polytree.question.text").lines(whole), "\n")
 end
 
 test("a question shows every line, and what cannot be seen as what it is", function()
@@ -72,7 +72,7 @@ end)
 ---@param sandbox? table
 ---@return string[]
 local function ended(exit, output, sandbox)
-  return require("polytree.render").part({
+  return require("polytree.conversation.render").part({
     type = "tool",
     tool = "bash",
     subject = "make",
@@ -125,10 +125,10 @@ test("a command is refused by the sandbox, and asks to leave it", function()
   vim.cmd("Polytree mode edits")
   vim.cmd("Polytree prompt write it")
   local asked = wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   equal(asked.type, "sandbox")
-  local text = table.concat(require("polytree.question_text").lines(asked), "\n")
+  local text = table.concat(require("polytree.question.text").lines(asked), "\n")
   contains(text, "It would leave the sandbox workspace\nbecause: it is needed")
   wait("the refusal", function()
     return harness.conversation():find("the sandbox workspace may be why)", 1, true)
@@ -179,7 +179,7 @@ test("a mode is chosen for a session, shown, and changed while it goes on", func
   wait("the mode in the status line", function()
     return require("polytree").statusline():find("mode edits", 1, true)
   end)
-  vim.api.nvim_win_call(assert(require("polytree.view").window()), function()
+  vim.api.nvim_win_call(assert(require("polytree.conversation.view").window()), function()
     contains(require("polytree").view_statusline(), "mode edits")
   end)
 
@@ -196,7 +196,7 @@ test("a mode is chosen for a session, shown, and changed while it goes on", func
   server:script(edit("2", "two"), model.say("after a question"))
   vim.cmd("Polytree prompt change it back")
   wait("the question", function()
-    return require("polytree.questions").current()
+    return require("polytree.question").current()
   end)
   vim.cmd("Polytree allow")
   wait("the second answer", function()

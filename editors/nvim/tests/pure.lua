@@ -12,8 +12,8 @@ local function event(cursor, kind, properties)
 end
 
 test("a delta is never applied twice, whatever is read in between", function()
-  local state = require("polytree.state").new("ses_1")
-  local text = require("polytree.state").text
+  local state = require("polytree.conversation.state").new("ses_1")
+  local text = require("polytree.conversation.state").text
   local info = { id = "msg_2", role = "assistant", sessionID = "ses_1", parentID = "msg_1" }
   state:prepend({ { info = info, parts = { part("prt_1", { text = "ab" }) }, cursor = 10 } }, true)
   equal(
@@ -34,7 +34,7 @@ test("a delta is never applied twice, whatever is read in between", function()
 end)
 
 test("messages that are not loaded stay out until they are", function()
-  local state = require("polytree.state").new("ses_1")
+  local state = require("polytree.conversation.state").new("ses_1")
   state:prepend({ { info = { id = "msg_5", role = "user" }, parts = {}, cursor = 10 } }, false)
   equal(state:apply(event(11, "message.updated", { info = { id = "msg_3", role = "user" } })), nil)
   equal(#state.entries, 1)
@@ -43,7 +43,7 @@ test("messages that are not loaded stay out until they are", function()
 end)
 
 test("a tool's call is one line with foldable details, and hides nothing in control characters", function()
-  local render = require("polytree.render")
+  local render = require("polytree.conversation.render")
   local config = require("polytree.config")
   local lines = render.part({
     type = "tool",
@@ -56,7 +56,7 @@ test("a tool's call is one line with foldable details, and hides nothing in cont
       output = "one\ntwo",
       metadata = { exit = 3 },
     },
-  }, "assistant")
+  }, { role = "assistant" })
   equal(lines[1], "✗ **bash** `cat a[2J ˋbˋ` (exit code 3)")
   equal(lines[2], "  │ one")
   equal(render.fold_level(lines[2], config.values), 1)
@@ -66,7 +66,7 @@ test("a tool's call is one line with foldable details, and hides nothing in cont
 end)
 
 test("a diff is shown with its counts", function()
-  local lines = require("polytree.render").part({
+  local lines = require("polytree.conversation.render").part({
     type = "tool",
     tool = "edit",
     state = {
@@ -76,7 +76,7 @@ test("a diff is shown with its counts", function()
       output = "done",
       metadata = { diff = "@@ -1 +1 @@\n-a\n+b\n", additions = 1, deletions = 1 },
     },
-  }, "assistant")
+  }, { role = "assistant" })
   equal(lines, { "✓ **edit** `a.txt` (+1 -1)", "  │ @@ -1 +1 @@", "  │ -a", "  │ +b", "" })
 end)
 
@@ -96,7 +96,7 @@ test("@path names files that exist, with lines", function()
   local place = harness.place()
   harness.enter(place)
   local parts =
-    require("polytree.context").parse("look at @src/main.txt:2-3, @notes.txt. mail a@notes.txt and @nothing")
+    require("polytree.prompt.context").parse("look at @src/main.txt:2-3, @notes.txt. mail a@notes.txt and @nothing")
   local urls = vim.tbl_map(function(item)
     return item.url or item.type
   end, parts)
@@ -105,11 +105,11 @@ test("@path names files that exist, with lines", function()
     "file://" .. place.project .. "/src/main.txt?start=2&end=3",
     "file://" .. place.project .. "/notes.txt",
   })
-  equal(require("polytree.context").url("/a b/ü.txt"), "file:///a%20b/%C3%BC.txt")
+  equal(require("polytree.prompt.context").url("/a b/ü.txt"), "file:///a%20b/%C3%BC.txt")
 end)
 
 test("the word that is completed", function()
-  local complete = require("polytree.complete")
+  local complete = require("polytree.prompt.complete")
   equal({ complete.word("see @src/ma") }, { "src/ma", 5 })
   equal({ complete.word("@") }, { "", 1 })
   equal(complete.word("mail a@b"), nil)
@@ -118,7 +118,7 @@ end)
 
 test("the old side of a patch", function()
   local patch = "--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n"
-  equal(require("polytree.diff").before(patch), { "one", "two", "three" })
+  equal(require("polytree.review.diff").before(patch), { "one", "two", "three" })
 end)
 
 test("sub-commands complete, and a wrong one names the nearest", function()
@@ -165,7 +165,7 @@ test("a patch of a whole file is told with a few lines around its changes", func
   for line = 1, 12 do
     vim.list_extend(patch, line == 6 and { "-old", "+new" } or { " line " .. line })
   end
-  equal(vim.split(require("polytree.context").narrow(table.concat(patch, "\n")), "\n"), {
+  equal(vim.split(require("polytree.prompt.context").narrow(table.concat(patch, "\n")), "\n"), {
     "--- a.txt",
     "+++ a.txt",
     "@@ -3 +3 @@",
@@ -181,8 +181,8 @@ test("a patch of a whole file is told with a few lines around its changes", func
 end)
 
 test("names with line breaks stay on their line", function()
-  local render = require("polytree.render")
-  local lines = render.part({ type = "file", filename = "a\nb.txt", url = "file:///a%0Ab.txt" }, "user")
+  local render = require("polytree.conversation.render")
+  local lines = render.part({ type = "file", filename = "a\nb.txt", url = "file:///a%0Ab.txt" }, { role = "user" })
   equal(lines, { "@a b.txt", "" })
   for _, line in ipairs(render.heading({ role = "assistant", agent = "a\nb", modelID = "m", time = { created = 0 } })) do
     equal(line:find("\n", 1, true), nil)

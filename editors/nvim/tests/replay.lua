@@ -20,7 +20,7 @@ local function play(transcript, read)
     ["session.get"] = transcript.session,
     ["session.messages"] = read,
   }
-  package.loaded["polytree.client"] = {
+  package.loaded["polytree.daemon.client"] = {
     client = { state = "ready", methods = {}, server = { cursor = 0 } },
     directory = function()
       return "/project"
@@ -58,7 +58,7 @@ local function settled(view)
   end)
 end
 
-for _, name in ipairs({ "answer", "tools", "sandbox", "undo", "ends" }) do
+for _, name in ipairs({ "answer", "tools", "sandbox", "undo", "compaction", "ends" }) do
   test(
     ("the transcript `%s` is drawn the same event by event, at once, and as it was recorded"):format(name),
     function()
@@ -66,12 +66,16 @@ for _, name in ipairs({ "answer", "tools", "sandbox", "undo", "ends" }) do
       local path = ("%s/transcripts/%s.json"):format(folder, name)
       local transcript = vim.json.decode(harness.read(path), { luanil = { object = true, array = true } })
       local connection = play(transcript, {})
-      local view = require("polytree.view").show(transcript.session.id)
+      local view = require("polytree.conversation.view").show(transcript.session.id)
       connection.emit({ type = "server.connected", cursor = 0, properties = {} })
       for _, event in ipairs(transcript.events) do
         local part = event.type == "message.part.updated" and event.properties.part
         local entry = part and part.type == "text" and view.state.by_id[part.messageID]
-        if entry and entry.by_id[part.id] and require("polytree.state").text(entry.by_id[part.id]) ~= "" then
+        if
+          entry
+          and entry.by_id[part.id]
+          and require("polytree.conversation.state").text(entry.by_id[part.id]) ~= ""
+        then
           -- What deltas have made of a text is what it is when it is sent whole.
           settled(view)
           local before = text_of(view.buf)
@@ -92,14 +96,14 @@ for _, name in ipairs({ "answer", "tools", "sandbox", "undo", "ends" }) do
 
       -- Read whole, as by somebody who comes later.
       vim.api.nvim_buf_delete(view.buf, { force = true })
-      for _, module in ipairs({ "view", "workspace", "questions" }) do
+      for _, module in ipairs({ "conversation.view", "daemon.workspace", "question" }) do
         package.loaded["polytree." .. module] = nil
       end
       transcript.session = vim.iter(transcript.events):rev():find(function(event)
         return event.type == "session.updated"
       end).properties.info
       connection = play(transcript, transcript.messages)
-      view = require("polytree.view").show(transcript.session.id)
+      view = require("polytree.conversation.view").show(transcript.session.id)
       connection.emit({ type = "server.connected", cursor = 0, properties = {} })
       settled(view)
       local whole = text_of(view.buf)

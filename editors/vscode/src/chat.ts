@@ -30,6 +30,8 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private conversation: Conversation | undefined
   private following: vscode.Disposable | undefined
   private early: AnyEvent[] | undefined
+  /** A new session was asked for: the last one is not shown in its place. */
+  private isFresh = false
   /** When a session was last asked for. */
   private asked = 0
   readonly feed = new Feed({
@@ -123,7 +125,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
         this.queue.show()
         this.send({ type: 'draft', ...this.draft })
         this.draft = { text: '', focus: false }
-        if (!this.conversation) await this.showLast()
+        await this.showLast()
         return
       case 'submit': {
         const sent = await this.write(await parsePrompt(this.client.directory, message.text), message.steer).catch((error: Error) => {
@@ -257,6 +259,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   async show(sessionID: string): Promise<void> {
     if (this.conversation?.sessionID === sessionID) return
     this.asked = Date.now()
+    this.isFresh = false
     this.following?.dispose()
     const conversation = new Conversation(sessionID)
     this.conversation = conversation
@@ -336,9 +339,10 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   }
 
   private async showLast(): Promise<void> {
+    if (this.conversation || this.isFresh) return
     if (this.project.sessions.size === 0 && this.client.state === 'ready') await this.project.read()
     const last = this.project.list().find((session) => session.directory === this.client.directory)
-    if (last && !this.conversation) await this.show(last.id)
+    if (last && !this.conversation && !this.isFresh) await this.show(last.id)
   }
 
   /** Sends what was written in the chat: as a prompt, in place of one that waits, or to the running turn. */
@@ -393,6 +397,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     this.following?.dispose()
     this.following = undefined
     this.conversation = undefined
+    this.isFresh = true
     this.usage.follow(undefined)
     this.queue.clear()
     this.sendAll()

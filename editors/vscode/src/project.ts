@@ -3,7 +3,6 @@ import * as vscode from 'vscode'
 import type { AnyEvent, Mode, Permission, Session, SessionStatus } from '@polytree/protocol'
 import type { Client } from './client'
 import { isReference } from './conversation'
-import { LIST, UPDATED } from './hunks'
 import { RpcError } from './rpc'
 
 /** Not the deltas: a conversation that is shown follows its own messages. */
@@ -18,7 +17,7 @@ const TYPES = [
   'file.changed',
 ]
 /** Types that older daemons do not know, by a method that came with them. */
-const NEWER_TYPES = { [UPDATED]: LIST, 'config.changed': 'session.defaults' } as const
+const NEWER_TYPES = { 'hunk.updated': 'hunk.list', 'config.changed': 'session.defaults' } as const
 
 /** What an answer may say beside yes and no. */
 export interface AnswerMore {
@@ -94,8 +93,10 @@ export class Project implements vscode.Disposable {
   }
 
   private take(event: AnyEvent): void {
-    if ((event.type as string) === UPDATED) return void (event.sessionID && this.hunks.fire(event.sessionID))
     switch (event.type) {
+      case 'hunk.updated':
+        if (event.sessionID) this.hunks.fire(event.sessionID)
+        return
       case 'server.connected':
         // Read only once the events are coming, so that none falls between.
         void this.read().catch(() => {})

@@ -2,9 +2,9 @@
 // hunks and what was decided about them are the daemon's: other clients show the same.
 import * as path from 'node:path'
 import * as vscode from 'vscode'
+import type { Hunk } from '@polytree/protocol'
 import type { Chat } from './chat'
 import type { Client } from './client'
-import { type Hunk, LIST, requestHunks } from './hunks'
 import type { Project } from './project'
 import { RpcError } from './rpc'
 import { undoneFiles } from './webview/format'
@@ -86,8 +86,8 @@ export class Review implements vscode.CodeLensProvider, vscode.Disposable {
   /** Reads the hunks of the session that is shown. */
   async read(): Promise<void> {
     const { sessionID } = this
-    if (!sessionID || !this.client.has(LIST)) return
-    const hunks = await requestHunks(this.client, LIST, { sessionID })
+    if (!sessionID || !this.client.has('hunk.list')) return
+    const hunks = await this.client.request('hunk.list', { sessionID })
     if (sessionID === this.sessionID) this.take(hunks)
   }
 
@@ -158,12 +158,12 @@ export class Review implements vscode.CodeLensProvider, vscode.Disposable {
     const params = { sessionID, ...(hunkID ? { hunkID } : decision.path ? { path: decision.path } : {}) }
     let changed: Hunk[]
     try {
-      changed = await requestHunks(this.client, method, params)
+      changed = await this.client.request(method, params)
     } catch (error) {
       if (method === 'hunk.keep' || !(error instanceof RpcError) || !Array.isArray(error.data['files'])) throw error
       const detail = undoneFiles({ files: error.data['files'] }, this.client.directory).join('\n')
       if ((await vscode.window.showWarningMessage(error.message, { modal: true, detail }, 'Undo the Rest')) !== 'Undo the Rest') return 0
-      changed = await requestHunks(this.client, 'hunk.undo', { ...params, partial: true })
+      changed = await this.client.request('hunk.undo', { ...params, partial: true })
     }
     await this.read()
     return changed.length
@@ -211,7 +211,7 @@ export class BeforeTexts implements vscode.TextDocumentContentProvider {
   constructor(private readonly client: Client) {}
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
-    const diffs: { path: string; before?: string | null }[] = await this.client.request('session.diff', { sessionID: uri.query })
+    const diffs = await this.client.request('session.diff', { sessionID: uri.query })
     return diffs.find((diff) => diff.path === uri.fsPath)?.before ?? ''
   }
 }

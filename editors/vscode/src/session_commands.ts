@@ -1,4 +1,4 @@
-// The commands of package.json that act on a session: choose, rename, archive, undo, copy, export, steer.
+// The commands of package.json that act on a session: choose, rename, archive, undo, copy, summarise, export, steer.
 import * as vscode from 'vscode'
 import type { Session } from '@polytree/protocol'
 import { type Add, type Api, plainText } from './commands'
@@ -83,6 +83,13 @@ export function sessionCommands(add: Add, { client, project, chat }: Api): void 
       if (prompt?.text) await chat.compose(prompt.text)
     }
     return { sessionID: copy.id }
+  })
+  add('compact', async (given?: Target | Session) => {
+    const sessionID = sessionOf(given)
+    const title = 'polytree: summarising the conversation'
+    const location = { viewId: 'polytree.chat' }
+    await vscode.window.withProgress({ location, title }, async () => await client.request('session.compact', { sessionID }))
+    return true
   })
   add('export', async (given?: (Target & { file?: vscode.Uri }) | Session) => {
     const sessionID = sessionOf(given)

@@ -5,7 +5,7 @@ import type { File, Permission, Session } from '@polytree/protocol'
 import type { Client } from './client'
 import type { Project } from './project'
 import type { Review } from './review'
-import { age } from './webview/format'
+import { age, visible } from './webview/format'
 
 /** Sessions, below their worktree where there are several. */
 export class SessionTree implements vscode.TreeDataProvider<Session | string> {
@@ -64,10 +64,10 @@ export class QuestionTree implements vscode.TreeDataProvider<Permission> {
   }
 
   getTreeItem(question: Permission): vscode.TreeItem {
-    const item = new vscode.TreeItem(question.patterns[0] ?? question.type)
+    const item = new vscode.TreeItem(visible(question.patterns[0] ?? question.type))
     item.id = question.id
     item.description = `${question.type} · ${this.project.sessions.get(question.sessionID)?.title ?? ''}`
-    item.tooltip = question.patterns.join('\n')
+    item.tooltip = visible(question.patterns.join('\n'))
     item.iconPath = new vscode.ThemeIcon('question')
     item.contextValue = 'question'
     item.command = { command: 'polytree.open', title: 'Open', arguments: [{ sessionID: question.sessionID }] }

@@ -18,6 +18,9 @@ pub struct SessionsQueueArgs {
     /// Move it before this prompt instead
     #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse, requires = "moved")]
     pub before: Option<MessageId>,
+    /// Let this prompt enter the running turn at its next step, instead of becoming a turn of its own
+    #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse, conflicts_with_all = ["remove", "moved", "replace"])]
+    pub steer: Option<MessageId>,
     /// Replace the text of this prompt
     #[arg(long, value_name = "MESSAGE", value_parser = MessageId::parse, requires = "text")]
     pub replace: Option<MessageId>,

@@ -64,11 +64,19 @@ async fn read(id: SessionId, daemon: &Daemon) -> Result<SessionExport, Failure> 
     let mut session = daemon.request::<SessionGet>(&SessionGetParams { session_id: id.clone(), ..SessionGetParams::default() }).await?;
     let todos = daemon.request::<SessionTodo>(&SessionTodoParams { session_id: id.clone(), ..SessionTodoParams::default() }).await?;
     let mut messages: Vec<MessageWithParts> = Vec::new();
+    let mut limit = PAGE;
     loop {
         let before = messages.first().map(|message| message.info.id().clone());
-        let params = SessionMessagesParams { session_id: id.clone(), limit: Some(PAGE), before, ..SessionMessagesParams::default() };
-        let page = daemon.request::<SessionMessages>(&params).await?;
-        let is_last = page.len() < PAGE as usize;
+        let params = SessionMessagesParams { session_id: id.clone(), limit: Some(limit), before, ..SessionMessagesParams::default() };
+        let page = match daemon.request::<SessionMessages>(&params).await {
+            // These messages are long.
+            Err(Failure::Refused(error)) if limit > 1 && error.kind() == Some("too_large") => {
+                limit /= 2;
+                continue;
+            }
+            page => page?,
+        };
+        let is_last = page.len() < limit as usize;
         messages.splice(0..0, page);
         if is_last {
             break;

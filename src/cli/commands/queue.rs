@@ -2,10 +2,11 @@
 
 use polytree_protocol::{
     export::SessionTodoParams,
-    methods::{SessionQueue, SessionQueueMove, SessionQueueRemove, SessionQueueReplace, SessionSteer, SessionTodo},
+    methods::{SessionQueue, SessionQueueMove, SessionQueueRemove, SessionQueueReplace, SessionQueueSteer, SessionSteer, SessionTodo},
     part::Part,
     queue::{
-        QueuedPrompt, SessionQueueMoveParams, SessionQueueParams, SessionQueueRemoveParams, SessionQueueReplaceParams, SessionSteerParams,
+        QueuedPrompt, SessionQueueMoveParams, SessionQueueParams, SessionQueueRemoveParams, SessionQueueReplaceParams,
+        SessionQueueSteerParams, SessionSteerParams,
     },
     session::{PartInput, TextInput},
 };
@@ -29,24 +30,28 @@ use crate::{
 /// # Errors
 /// What the daemon answers; a prompt that does not wait.
 pub async fn queue(args: SessionsQueueArgs, daemon: &Daemon, screen: &mut Screen) -> Result<Exit, Failure> {
-    let SessionsQueueArgs { session: session_id, remove, moved, before, replace, text, json } = args;
-    let waits = match (&remove, &moved, replace) {
+    let SessionsQueueArgs { session: session_id, remove, moved, before, steer, replace, text, json } = args;
+    let waits = match (&remove, &moved, replace, &steer) {
         (Some(message_id), ..) => {
             let (session_id, message_id) = (session_id.clone(), message_id.clone());
             daemon.request::<SessionQueueRemove>(&SessionQueueRemoveParams { session_id, message_id, ..Default::default() }).await?
         }
-        (_, Some(message_id), _) => {
+        (_, Some(message_id), ..) => {
             let (session_id, message_id) = (session_id.clone(), message_id.clone());
             daemon.request::<SessionQueueMove>(&SessionQueueMoveParams { session_id, message_id, before, ..Default::default() }).await?
         }
         (.., Some(message_id)) => {
+            let (session_id, message_id) = (session_id.clone(), message_id.clone());
+            daemon.request::<SessionQueueSteer>(&SessionQueueSteerParams { session_id, message_id, ..Default::default() }).await?
+        }
+        (.., Some(message_id), None) => {
             let (session_id, parts) = (session_id.clone(), vec![words(&text)]);
             daemon
                 .request::<SessionQueueReplace>(&SessionQueueReplaceParams { session_id, message_id, parts, ..Default::default() })
                 .await?;
             true
         }
-        (None, None, None) => true,
+        (None, None, None, None) => true,
     };
     if !waits {
         return Err(Failure::Failed(
@@ -79,7 +84,8 @@ fn row(prompt: &QueuedPrompt) -> Vec<String> {
         Part::File(file) => Some(file.filename.as_deref().unwrap_or("a file")),
         _ => None,
     });
-    vec![prompt.message_id.to_string(), ellipsis(&sanitize::line(&text.collect::<Vec<_>>().join(" ")), 80)]
+    let text = ellipsis(&sanitize::line(&text.collect::<Vec<_>>().join(" ")), 80);
+    vec![prompt.message_id.to_string(), text, if prompt.steers { "enters the running turn" } else { "" }.to_owned()]
 }
 
 /// Tells the running turn something.

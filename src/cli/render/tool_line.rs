@@ -100,6 +100,9 @@ fn summary(completed: &ToolCompleted) -> Option<String> {
     let number = |name: &str| number(metadata, name);
     let plural = |number: u64, one: &str, more: &str| format!("{} {}", count(number), if number == 1 { one } else { more });
     let more = if metadata["truncated"] == true { ", and more" } else { "" };
+    if let Some(status) = metadata["status"].as_str().filter(|_| metadata.get("sessionID").is_some()) {
+        return Some(child(status, metadata));
+    }
     if let Some(exit) = metadata.get("exit") {
         return match exit.as_i64() {
             Some(0) => None,
@@ -120,6 +123,23 @@ fn summary(completed: &ToolCompleted) -> Option<String> {
         return None;
     };
     Some(paint(FAINT, &text))
+}
+
+/// How the work of a child session ended.
+fn child(status: &str, metadata: &Value) -> String {
+    if metadata["background"] == true {
+        return paint(FAINT, "works in the background");
+    }
+    let calls = match number(metadata, "calls") {
+        Some(1) => ", 1 call".to_owned(),
+        Some(calls) => format!(", {} calls", count(calls)),
+        None => String::new(),
+    };
+    let cost = metadata["cost"].as_f64().filter(|cost| *cost > 0.0).map(|cost| format!(", ${cost:.4}")).unwrap_or_default();
+    match metadata["reason"].as_str() {
+        Some(reason) => paint(WARNING, &sanitize::line(&format!("{status}: {reason}{calls}{cost}"))),
+        None => paint(FAINT, &sanitize::line(&format!("{status}{calls}{cost}"))),
+    }
 }
 
 /// The call's change, as styled lines indented by `indent`.

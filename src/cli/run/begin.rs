@@ -9,13 +9,13 @@ use polytree_protocol::{
         EventSubscribe, PermissionList, ProjectCurrent, ProjectTrust, ProviderList, SessionCreate, SessionDelete, SessionGet, SessionList,
         SessionMessages, SessionSubmit,
     },
-    part::Part,
+    part::{Part, SubtaskPart},
     permission::{Permission, PermissionListParams},
     project::{ProjectCurrentParams, ProjectTrustParams},
     provider::{ModelRef, Provider, ProviderListParams},
     session::{
         AgentInput, FileInput, PartInput, Session, SessionCreateParams, SessionDeleteParams, SessionGetParams, SessionListParams,
-        SessionMessagesParams, SessionScope, SessionSubmitParams, TextInput,
+        SessionMessagesParams, SessionScope, SessionSubmitParams, SubtaskInput, TextInput,
     },
 };
 
@@ -236,6 +236,9 @@ fn again(part: Part) -> Option<PartInput> {
             ..FileInput::default()
         })),
         Part::Agent(part) => Some(PartInput::Agent(AgentInput { name: part.name, source: part.source, ..AgentInput::default() })),
+        Part::Subtask(SubtaskPart { prompt, description, agent, model, .. }) => {
+            Some(PartInput::Subtask(SubtaskInput { id: None, prompt, description, agent, model }))
+        }
         _ => None,
     }
 }

@@ -26,13 +26,18 @@ pub(crate) fn joined(system: &[String]) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
-/// Joins the pieces if all are text, for services that do not support lists.
-pub(crate) fn only_text(pieces: &[Piece]) -> Option<String> {
-    let text = |piece: &Piece| match piece {
-        Piece::Text(text) => Some(text.clone()),
-        Piece::Block(_) => None,
-    };
-    pieces.iter().map(text).collect::<Option<Vec<_>>>().map(|texts| texts.join("\n\n"))
+/// An object with these fields. `json!` would copy each value.
+pub(crate) fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Joins the pieces if all are text, for services that do not support lists; otherwise they come back.
+pub(crate) fn only_text(pieces: Vec<Piece>) -> Result<String, Vec<Piece>> {
+    if pieces.iter().any(|piece| matches!(piece, Piece::Block(_))) {
+        return Err(pieces);
+    }
+    let texts = pieces.into_iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text) } else { None });
+    Ok(texts.reduce(|joined, text| joined + "\n\n" + &text).unwrap_or_default())
 }
 
 /// The arguments of a call as an object; empty for anything else, which services reject.

@@ -47,13 +47,13 @@ pub fn enter() -> Option<ExitCode> {
 
 fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
     let (program, arguments) = command.split_first().ok_or_else(|| io::Error::other("no command is given"))?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(16 << 10);
     io::stdin().lock().read_to_end(&mut bytes)?;
     let spec = Spec::decode(&bytes)?;
     #[expect(clippy::disallowed_methods, reason = "it is no child: this process becomes it")]
     let mut command = std::process::Command::new(program);
     command.args(arguments);
-    if spec.namespaces {
+    let first = if spec.namespaces {
         let first = namespaces::enter(&spec)?;
         if spec.network == Network::Proxy {
             let port = namespaces::listen(rustix::stdio::stdin())?;
@@ -62,11 +62,12 @@ fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
                 command.env(name, &address);
             }
         }
-        no_input()?;
-        first.start()?;
+        Some(first)
     } else if spec.network != Network::Off || !spec.covers.is_empty() {
         return Err(io::Error::other("what is asked for needs namespaces"));
-    }
+    } else {
+        None
+    };
     no_input()?;
     let enforced = files::confine(&spec)?;
     if enforced < spec.landlock {
@@ -74,13 +75,16 @@ fn run(command: &[OsString]) -> io::Result<std::convert::Infallible> {
     }
     capabilities::drop_all(&spec)?;
     syscalls::confine(&spec)?;
-    Err(command.exec())
+    Err(match first {
+        Some(first) => first.run(command),
+        None => command.exec(),
+    })
 }
 
 /// Tries everything once, in this process that is for nothing else, and prints what works.
 fn probe() -> ExitCode {
     let mut abilities = Abilities::default();
-    let spec = Spec { namespaces: true, network: Network::Own, ..Spec::default() };
+    let spec = Spec { namespaces: true, seals: true, network: Network::Own, ..Spec::default() };
     abilities.namespaces = namespaces::enter(&spec).is_ok() && File::open("/proc/self/exe").is_ok();
     if let Ok(abi) = files::confine(&spec)
         && File::open("/proc/self/exe").is_err()

@@ -1,24 +1,21 @@
 //! Namespaces of its own for users, mounts and the network: for what Landlock cannot do.
 
 use std::{
-    ffi::OsString,
     fs,
     io::{self, IoSlice},
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
-    os::{
-        fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStringExt as _,
-    },
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use nix::{
+    libc,
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags, openat},
+    fs::{CWD, FileType, Mode, OFlags, openat},
     io::Errno,
     mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree},
     net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, send, sendmsg, socket_with},
@@ -45,25 +42,36 @@ pub fn enter(spec: &Spec) -> io::Result<First> {
     fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
     let first = processes::enter()?;
-    // Nothing that is mounted here is seen outside.
-    attach(Path::new("/"), MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
     // Programs look up processes by their numbers in this namespace. In a container the system may refuse it; then they see
     // those outside, as they would without one.
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let _ = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>);
     let here = rustix::process::getcwd(Vec::new())?;
-    let mounts = if spec.seals { mounts()? } else { Vec::new() };
+    let of = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"))
+    };
     let is_pin = |(kind, _): &&(Cover, PathBuf)| *kind == Cover::Pin;
-    for (kind, path) in spec.covers.iter().filter(is_pin) {
-        cover(*kind, path, &spec.blank).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    // Copies of what stays writable, before everything else is sealed.
+    let mut pins = Vec::new();
+    for (_, path) in spec.covers.iter().filter(is_pin) {
+        if let Some(place) = open_place(path).map_err(of(path))? {
+            pins.push((path, copy(place.as_fd()).map_err(of(path))?, Stat::of(&place)?));
+        }
     }
-    let is_pinned = |mount: &Path| spec.covers.iter().filter(is_pin).any(|(_, path)| mount.starts_with(path));
-    for mount in mounts.iter().filter(|mount| !is_pinned(mount)) {
-        // What lies below another mount, or cannot be reached, cannot be changed either.
-        let _ = open_real(mount).map_err(io::Error::from).and_then(|mount| read_only(mount.as_fd()));
+    let root = openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    // Nothing that is mounted here is seen outside.
+    change(root.as_fd(), if spec.seals { libc::MOUNT_ATTR_RDONLY } else { 0 }, libc::MS_SLAVE)?;
+    for (path, tree, was) in pins {
+        // Anew, since a pin may lie in another one.
+        let Some(place) = open_place(path).map_err(of(path))? else { continue };
+        if Stat::of(&place)? != was {
+            return Err(of(path)(io::Error::other("something else has taken its place")));
+        }
+        attach(tree.as_fd(), place.as_fd()).map_err(of(path))?;
     }
     for (kind, path) in spec.covers.iter().filter(|cover| !is_pin(cover)) {
-        cover(*kind, path, &spec.blank).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        cover(*kind, path, &spec.blank).map_err(of(path))?;
     }
     // Where this process was before lies under what was mounted, and shows what that hides.
     rustix::process::chdir(here)?;
@@ -73,89 +81,84 @@ pub fn enter(spec: &Spec) -> io::Result<First> {
     Ok(first)
 }
 
-/// Where something is mounted.
-fn mounts() -> io::Result<Vec<PathBuf>> {
-    let table = fs::read("/proc/self/mountinfo")?;
-    let lines = table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    Ok(lines.map(|path| PathBuf::from(OsString::from_vec(unescaped(path)))).collect())
+/// What a file is known by.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    device: u64,
+    inode: u64,
 }
 
-/// Spaces and the like stand as three octal digits behind a backslash.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
-        if let Some(byte) = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            bytes.push(byte);
-            rest = &after[3..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
+impl Stat {
+    fn of(file: &OwnedFd) -> io::Result<Self> {
+        let found = rustix::fs::fstat(file)?;
+        Ok(Self { device: found.st_dev, inode: found.st_ino })
     }
-    bytes
 }
 
-fn attach(target: &Path, flags: MsFlags) -> io::Result<()> {
-    Ok(mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?)
+/// What is mounted on is opened once, without following links, so that nobody can exchange it meanwhile. `None` where it has
+/// gone: who makes it anew is outside.
+fn open_place(path: &Path) -> io::Result<Option<OwnedFd>> {
+    match open_real(path) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(Errno::LOOP) => Err(io::Error::other("it has become a link")),
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// What is mounted on is opened once, without following links, so that nobody can exchange it meanwhile.
 fn cover(kind: Cover, path: &Path, blank: &Path) -> io::Result<()> {
-    let target = match open_real(path) {
-        Ok(target) => target,
-        // It has gone meanwhile; who makes it anew is outside.
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-        Err(Errno::LOOP) => return Err(io::Error::other("it has become a link")),
-        Err(error) => return Err(error.into()),
-    };
-    let is_directory = FileType::from_raw_mode(rustix::fs::fstat(&target)?.st_mode) == FileType::Directory;
+    let Some(place) = open_place(path)? else { return Ok(()) };
     match kind {
-        Cover::Pin => bind(target.as_fd(), target.as_fd()).map(drop),
-        Cover::ReadOnly => read_only(bind(target.as_fd(), target.as_fd())?.as_fd()),
+        Cover::Pin => attach(copy(place.as_fd())?.as_fd(), place.as_fd()),
+        Cover::ReadOnly => attach_read_only(place.as_fd(), place.as_fd()),
         Cover::Hide => {
+            let is_directory = FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) == FileType::Directory;
             let blank = if is_directory { blank::directory(blank) } else { blank::file(blank) };
             let blank = openat(CWD, &blank, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            read_only(bind(blank.as_fd(), target.as_fd())?.as_fd())
+            attach_read_only(blank.as_fd(), place.as_fd())
         }
         Cover::Memory => {
             let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-            Ok(mount(Some("tmpfs"), &by_descriptor(&target), Some("tmpfs"), flags, Some("mode=1777"))?)
+            // The name by which the kernel finds what is open.
+            let name = format!("/proc/self/fd/{}", place.as_raw_fd());
+            Ok(mount(Some("tmpfs"), name.as_str(), Some("tmpfs"), flags, Some("mode=1777"))?)
         }
     }
 }
 
-/// Mounts what `source` is on `target`; gives the mount.
-fn bind(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+fn attach_read_only(source: BorrowedFd<'_>, place: BorrowedFd<'_>) -> io::Result<()> {
+    let tree = copy(source)?;
+    change(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, 0)?;
+    attach(tree.as_fd(), place)
+}
+
+/// Copies what is mounted there and below; the copy is mounted nowhere yet.
+fn copy(source: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    let tree = open_tree(source, "", flags | OpenTreeFlags::AT_RECURSIVE)?;
-    move_mount(&tree, "", target, "", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)?;
-    Ok(tree)
+    Ok(open_tree(source, "", flags | OpenTreeFlags::AT_RECURSIVE)?)
 }
 
-/// The name by which the kernel finds what is open.
-fn by_descriptor(file: &impl AsRawFd) -> PathBuf {
-    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+fn attach(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(move_mount(tree, "", place, "", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH)?)
 }
 
-/// What the mount was not allowed before, it is not allowed now either: the kernel wants it to be said again.
-fn read_only(tree: BorrowedFd<'_>) -> io::Result<()> {
-    let had = rustix::fs::fstatvfs(tree)?.f_flag;
-    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    for (had_flag, flag) in [
-        (StatVfsMountFlags::NOSUID, MsFlags::MS_NOSUID),
-        (StatVfsMountFlags::NODEV, MsFlags::MS_NODEV),
-        (StatVfsMountFlags::NOEXEC, MsFlags::MS_NOEXEC),
-        (StatVfsMountFlags::NOATIME, MsFlags::MS_NOATIME),
-        (StatVfsMountFlags::NODIRATIME, MsFlags::MS_NODIRATIME),
-        (StatVfsMountFlags::RELATIME, MsFlags::MS_RELATIME),
-    ] {
-        if had.contains(had_flag) {
-            flags |= flag;
-        }
-    }
-    attach(&by_descriptor(&tree), flags)
+/// Gives all mounts of a tree these attributes besides those that they have, and says how they pass on what is mounted.
+fn change(tree: BorrowedFd<'_>, attributes: u64, propagation: u64) -> io::Result<()> {
+    // As in `struct mount_attr`: what is set, what is cleared, the propagation, and a namespace of users.
+    let wanted = [attributes, 0, propagation, 0_u64];
+    #[expect(unsafe_code, reason = "no crate has this call")]
+    // SAFETY: the kernel reads an empty path and as many bytes as it is told, and keeps neither.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            wanted.as_ptr(),
+            size_of_val(&wanted),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Asks the kernel by a message of the routing protocol (RTM_NEWLINK) to bring up the first interface.
@@ -191,15 +194,4 @@ pub fn listen(back: BorrowedFd<'_>) -> io::Result<u16> {
     }
     sendmsg(back, &[IoSlice::new(b"l")], &mut ancillary, SendFlags::empty())?;
     Ok(port)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_of_the_table_of_mounts() {
-        assert_eq!(unescaped(br"/a\040b\134c\x"), br"/a b\c\x");
-        assert!(mounts().unwrap().contains(&PathBuf::from("/")));
-    }
 }

@@ -2,9 +2,11 @@
 //! one is ended, the kernel ends all the others, whatever group or session they have made themselves a part of.
 
 use std::{
+    convert::Infallible,
     fs::File,
     io::{self, PipeReader, PipeWriter, Read as _, Write as _},
     os::fd::AsFd as _,
+    process::Command,
 };
 
 use nix::{
@@ -44,13 +46,26 @@ pub fn enter() -> io::Result<First> {
 }
 
 impl First {
-    /// Returns in the process that becomes the command.
-    pub fn start(self) -> io::Result<()> {
-        let Some(command) = fork()? else { return Ok(()) };
+    /// Starts the command and waits for all that comes of it; returns only where it cannot be started. This process is as
+    /// confined as the command.
+    pub fn run(self, mut command: Command) -> io::Error {
+        // It shares what it may do with the command, which so could look into it.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+        match command.spawn() {
+            Ok(child) => match self.watch(child.id()) {
+                Ok(never) => match never {},
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+
+    fn watch(self, command: u32) -> io::Result<Infallible> {
         let Self(mut writer) = self;
+        let command = i32::try_from(command).ok().and_then(Pid::from_raw);
         let status = loop {
             match rustix::process::wait(WaitOptions::empty()) {
-                Ok(Some((pid, status))) if pid == command => break status,
+                Ok(Some((pid, status))) if Some(pid) == command => break status,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

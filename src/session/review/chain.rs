@@ -1,6 +1,9 @@
 //! What a session has changed in each file, in order, with what the user decided meanwhile.
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    path::Path,
+};
 
 use polytree_protocol::{
     hunk::HunkState,
@@ -12,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::text::{Text, id};
 use crate::{
     git::objects::Id,
-    snapshot::{ChangeSet, Objects, State},
+    session::patch,
+    snapshot::{Objects, State},
     stdx::paths::AbsPath,
 };
 
@@ -71,6 +75,8 @@ pub struct Origin {
 #[derive(Debug, Clone)]
 pub struct Chain {
     pub path: AbsPath,
+    /// Relative to the top of the checkout, so that hunks keep their ids where it moves.
+    name: String,
     events: Vec<Event>,
     /// The number of parent directories that the session created with it.
     pub new_directories: u32,
@@ -101,8 +107,8 @@ pub enum View<'a> {
 }
 
 impl Chains {
-    /// The files of these parts. `records` are all decisions, oldest first.
-    pub fn load(root: &AbsPath, parts: &[PatchPart], records: &[Record], objects: &Objects) -> Self {
+    /// The files of these parts, or `only` some of them. `records` are all decisions, oldest first.
+    pub fn load(root: &AbsPath, parts: &[PatchPart], records: &[Record], only: Option<&[AbsPath]>, objects: &Objects) -> Self {
         let mut files: BTreeMap<AbsPath, Chain> = BTreeMap::new();
         let decide = |files: &mut BTreeMap<AbsPath, Chain>, after: Option<&PartId>| {
             for record in records.iter().filter(|record| record.after.as_ref() == after) {
@@ -113,12 +119,13 @@ impl Chains {
         };
         let mut origins = Vec::new();
         for patch in parts {
-            let set = patch.hash.parse().ok().and_then(|id| ChangeSet::decode(root, &objects.read(id)?));
             let part = origins.len();
             origins.push(Origin { message: patch.message_id.clone(), call: patch.call_id.clone(), part: patch.id.clone() });
-            for change in set.into_iter().flat_map(|set| set.changes) {
+            let changes = if may_change(patch, only) { patch::changes(root, patch, objects) } else { Vec::new() };
+            for change in changes.into_iter().filter(|change| only.is_none_or(|only| only.contains(&change.path))) {
                 let path = change.path.clone();
                 let file = files.entry(path.clone()).or_insert_with(|| Chain {
+                    name: path.relative_to(root),
                     path,
                     events: Vec::new(),
                     new_directories: change.new_directories,
@@ -134,6 +141,14 @@ impl Chains {
     pub fn last(&self) -> Option<PartId> {
         self.origins.last().map(|origin| origin.part.clone())
     }
+}
+
+/// Whether a part may be about one of these files: their directories may have moved since.
+fn may_change(patch: &PatchPart, only: Option<&[AbsPath]>) -> bool {
+    let Some(only) = only else { return true };
+    let names: Vec<_> = only.iter().filter_map(|path| path.as_path().file_name()).collect();
+    let mut files = patch.files.iter().chain(&patch.uncovered);
+    files.any(|file| Path::new(file).file_name().is_some_and(|name| names.contains(&name)))
 }
 
 impl Chain {
@@ -183,12 +198,17 @@ impl Chain {
             return None;
         }
         let part = &origins[self.last_change()].part;
-        let id = id(&format!("{part}\n{}\nwhole", self.path));
+        let id = id(&format!("{part}\n{}\nwhole", self.name));
         let decided = self.events.iter().rev().find_map(|event| match event {
             Event::Decided(record) => record.verdicts.iter().find(|verdict| verdict.id == id).map(|verdict| verdict.state),
             Event::Changed { .. } => None,
         });
-        Some(View::Whole(id, decided.unwrap_or(HunkState::Open)))
+        // Once its contents were removed, nobody knows which hunks it had.
+        let of_lines = || match self.events.last() {
+            Some(Event::Decided(record)) if matches!(self.first(), State::Unknown { .. }) => Some(record.verdicts.first()?.state),
+            _ => None,
+        };
+        Some(View::Whole(id, decided.or_else(of_lines).unwrap_or(HunkState::Open)))
     }
 
     /// The pieces after all that happened; `None` if a text is missing or is none.
@@ -198,7 +218,7 @@ impl Chain {
             match event {
                 Event::Changed { part, before, after } => {
                     text.by_others(contents.of(before)?);
-                    text.by_session(contents.of(after)?, *part, &format!("{}\n{}", origins[*part].part, self.path));
+                    text.by_session(contents.of(after)?, *part, &format!("{}\n{}", origins[*part].part, self.name));
                 }
                 Event::Decided(record) if record.is_whole => {}
                 Event::Decided(record) => {

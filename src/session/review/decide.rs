@@ -13,14 +13,14 @@ use polytree_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chain, Contents, Now, Reviewed, View,
+    Chain, Contents, Now, Reviewed, View, at,
     chain::{Record, Verdict},
     tell,
     text::Refusal,
 };
 use crate::{
     session::{Error, mailbox::Decision, shared::Shared},
-    snapshot::{self, Action, Change, ChangeSet, Done, FilePlan, Mode, Objects, Recovered, Request, State},
+    snapshot::{self, Action, Change, ChangeSet, Done, FilePlan, Mode, Objects, Recovered, Request, State, Uncovered},
     stdx::{paths::AbsPath, text::prefix},
     store::{Scope, Unit},
 };
@@ -58,11 +58,17 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
         return Err(Error::DirectoryGone(session.directory));
     }
     let Decision { state, hunk, path, partial, workspace } = decision;
-    let reviewed = Reviewed::load(shared, &session, workspace.buffers, |file| path.as_ref().is_none_or(|path| file.to_string() == *path));
-    let reviewed = reviewed.await?;
+    let only = path.as_ref().map(|path| at(&session, path).into_iter().collect());
+    let reviewed = Reviewed::load(shared, &session, workspace.buffers, only).await?;
+    if let Some(path) = path.filter(|_| reviewed.files.is_empty()) {
+        return Err(Error::Params {
+            field: "path",
+            message: format!("the session has changed no file {path}; `hunk.list` names those that it has"),
+        });
+    }
     let (root, snapshots, asked) = (reviewed.root.clone(), Arc::clone(&reviewed.snapshots), hunk.clone());
     let found = snapshots.with_objects(move |objects| targets(&reviewed, state, asked.as_ref(), objects)).await.map_err(Error::Undo)?;
-    let found = found.map_err(Error::Undo)?;
+    let mut found = found.map_err(Error::Undo)?;
     if let Some(hunk) = hunk.filter(|_| !found.is_known) {
         return Err(Error::UnknownHunk(hunk));
     }
@@ -70,7 +76,8 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
         return Err(Error::Files(found.conflicts));
     }
     let ids: Vec<HunkId> = found.files.iter().flat_map(|file| &file.record.verdicts).map(|verdict| verdict.id.clone()).collect();
-    let (changes, records): (Vec<Option<Change>>, Vec<Record>) = found.files.into_iter().map(|file| (file.change, file.record)).unzip();
+    let (changes, records): (Vec<Option<Change>>, Vec<Record>) =
+        std::mem::take(&mut found.files).into_iter().map(|file| (file.change, file.record)).unzip();
     let changes: Vec<Change> = changes.into_iter().flatten().collect();
     if changes.is_empty() {
         store(shared, &session, records, None).await?;
@@ -82,7 +89,15 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
         let label = Label { session: id.clone(), review: records };
         let json = serde_json::to_value(&label).map_err(|error| Error::Undo(error.into()))?;
         let sets = vec![ChangeSet { changes, ..ChangeSet::new(root.clone()) }];
-        let request = Request { sets, partial: false, label: json };
+        let plan = shared.snapshots.preview(sets.clone(), workspace.buffers).await;
+        let plan = plan.map_err(|error| Error::Undo(std::io::Error::other(error)))?;
+        if !plan.uncovered.is_empty() && (!partial || plan.is_empty()) {
+            let conflict =
+                |file: Uncovered| RevertedFile { path: file.path.to_string(), action: RevertAction::Conflict, reason: Some(file.reason) };
+            found.conflicts.extend(plan.uncovered.into_iter().map(conflict));
+            return Err(Error::Files(found.conflicts));
+        }
+        let request = Request { sets, partial, label: json };
         match shared.snapshots.revert(&root, id.clone(), request, workspace.buffers).await {
             Ok(snapshot::Reverted { done, journal }) => {
                 store(shared, &session, label.review, Some((&root, &done))).await?;
@@ -98,8 +113,8 @@ pub(in crate::session) async fn run(shared: &Shared, id: &SessionId, decision: D
             Err(error @ snapshot::Error::Killed) => return Err(Error::Undo(std::io::Error::other(error))),
         }
     }
-    let hunks = Reviewed::load(shared, &session, workspace.buffers, |_| true).await?.hunks().await?;
-    Ok(hunks.into_values().flatten().filter(|hunk| ids.contains(&hunk.hunk_id)).collect())
+    let hunks = Reviewed::load(shared, &session, workspace.buffers, None).await?.hunks().await?;
+    Ok(hunks.into_values().flatten().filter(|hunk| hunk.state == state && ids.contains(&hunk.hunk_id)).collect())
 }
 
 /// Stores a decision whose files were written at the start of this daemon.
@@ -130,6 +145,7 @@ async fn store(shared: &Shared, session: &Session, records: Vec<Record>, done: O
                     unit = unit.event(EventPayload::FileEdited(FilePath { path: path.to_string() }));
                 }
             }
+            None if done.is_some_and(|(_, done)| done.uncovered.iter().any(|file| file.path == path)) => continue,
             // The file itself stays as it is.
             None => {}
         }
@@ -204,7 +220,7 @@ fn targets(reviewed: &Reviewed, state: HunkState, hunk: Option<&HunkId>, objects
                 let change = if old.unwrap_or_default() == new {
                     None
                 } else {
-                    let before = result(file, &new, disk, objects)?;
+                    let before = result(file, state, &new, disk, &contents, objects)?;
                     record.result = before.content().map(|(id, _)| id);
                     Some(Change { path: file.path.clone(), before, after: disk.clone(), new_directories: file.new_directories })
                 };
@@ -215,15 +231,19 @@ fn targets(reviewed: &Reviewed, state: HunkState, hunk: Option<&HunkId>, objects
     Ok(found)
 }
 
-/// The state of a file with this text. Without any line, a file that was not there once is not there again.
-fn result(file: &Chain, text: &str, now: &State, objects: &Objects) -> std::io::Result<State> {
-    if text.is_empty() && [file.first(), file.last()].contains(&&State::Absent) {
+/// The state of a file with this text, after hunks were kept or undone. With all of them it is what it was before the session,
+/// or what the session left: it may not be there, or have another mode.
+fn result(file: &Chain, decided: HunkState, text: &str, now: &State, contents: &Contents, objects: &Objects) -> std::io::Result<State> {
+    let mode = |state: &State| if let State::File { mode, .. } = state { Some(*mode) } else { None };
+    let (from, to) = if decided == HunkState::Undone { (file.last(), file.first()) } else { (file.first(), file.last()) };
+    let is_whole = contents.of(to) == Some(text);
+    if is_whole && *to == State::Absent {
         return Ok(State::Absent);
     }
-    let mode = [now, file.first(), file.last()].into_iter().find_map(|state| match state {
-        State::File { mode, .. } => Some(*mode),
-        _ => None,
-    });
+    // Unless somebody else has changed the mode.
+    let is_of_session = mode(now).is_none() || mode(now).zip(mode(from)).is_some_and(|(now, from)| now.is_same(from));
+    let target = mode(to).filter(|_| is_whole && is_of_session);
+    let mode = target.or_else(|| [now, file.first(), file.last()].into_iter().find_map(mode));
     let id = objects.write(text.as_bytes())?;
     Ok(State::File { id, size: text.len() as u64, mode: mode.unwrap_or(Mode::of_git(false)) })
 }

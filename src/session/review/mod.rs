@@ -42,7 +42,8 @@ const MAX_EVENTS: usize = 200;
 
 /// The hunks of a session, or of one of its files, by path and line.
 pub(super) async fn list(shared: &Shared, session: &Session, path: Option<&str>) -> Result<Vec<Hunk>, Error> {
-    let reviewed = Reviewed::load(shared, session, Policy::default(), |file| path.is_none_or(|path| file.to_string() == path));
+    let only = path.map(|path| at(session, path).into_iter().collect());
+    let reviewed = Reviewed::load(shared, session, Policy::default(), only);
     let hunks: Vec<Hunk> = reviewed.await?.hunks().await?.into_values().flatten().collect();
     if hunks.iter().map(length).sum::<usize>() > MAX_TEXTS {
         let what = "these hunks are too long for one answer; ask for those of one file with `path`".into();
@@ -51,12 +52,19 @@ pub(super) async fn list(shared: &Shared, session: &Session, path: Option<&str>)
     Ok(hunks)
 }
 
+/// The path of a file as changes name it: the file itself may be a link.
+fn at(session: &Session, path: &str) -> Option<AbsPath> {
+    let path = AbsPath::new(&session.directory)?.join(path);
+    Some(path.parent()?.real_or_nearest().join(path.as_path().file_name()?))
+}
+
 /// Tells clients the hunks of these files, unless there are too many.
 pub(super) async fn tell(shared: &Shared, session: &Session, paths: &[String]) -> Result<(), Error> {
     if paths.is_empty() || paths.len() > MAX_EVENTS {
         return Ok(());
     }
-    let reviewed = Reviewed::load(shared, session, Policy::default(), |file| paths.contains(&file.to_string())).await?;
+    let only = paths.iter().filter_map(AbsPath::new).collect();
+    let reviewed = Reviewed::load(shared, session, Policy::default(), Some(only)).await?;
     let mut hunks = reviewed.hunks().await?;
     let unit = paths.iter().fold(Unit::new(&Scope::of(session)), |unit, path| {
         let mut hunks = AbsPath::new(path).and_then(|path| hunks.remove(&path)).unwrap_or_default();
@@ -82,7 +90,8 @@ struct Reviewed {
 }
 
 impl Reviewed {
-    async fn load(shared: &Shared, session: &Session, policy: Policy, wants: impl Fn(&AbsPath) -> bool) -> Result<Self, Error> {
+    /// What the session has changed in all files, or `only` in these.
+    async fn load(shared: &Shared, session: &Session, policy: Policy, only: Option<Vec<AbsPath>>) -> Result<Self, Error> {
         let root = shared.root(session).await?;
         let (mut parts, reviews) = shared.store.changes(session.id.clone()).await?;
         let gone = gone(shared, session).await?;
@@ -90,11 +99,11 @@ impl Reviewed {
         // Decisions of a newer version are left out.
         let records: Vec<Record> = reviews.iter().filter_map(|review| serde_json::from_str(&review.data).ok()).collect();
         let top = root.clone();
-        let chains = shared.snapshots.with_objects(move |objects| Chains::load(&top, &parts, &records, objects)).await;
+        let chains = shared.snapshots.with_objects(move |objects| Chains::load(&top, &parts, &records, only.as_deref(), objects)).await;
         let chains = chains.map_err(Error::Undo)?;
         let last = chains.last();
         let mut files = Vec::new();
-        for file in chains.files.into_iter().filter(|file| wants(&file.path)) {
+        for file in chains.files {
             let (state, content) = shared.snapshots.now(&file.path, policy).await;
             let now = match &state {
                 State::Absent => Now::Absent,

@@ -231,7 +231,7 @@ impl<'a> Changed<'a, '_> {
         let ((Author::Session(..), _) | (Author::Other, Some(_))) = (author, first) else {
             return self.new.iter().copied().map(Atom::Line).collect();
         };
-        let (base, is_of_session) = self.base(author);
+        let (base, is_of_session, inserted) = self.base(author);
         let mut atoms = Vec::new();
         let mut line = 0;
         for (from, to) in regions(&base, self.new) {
@@ -245,7 +245,9 @@ impl<'a> Changed<'a, '_> {
             *made += 1;
             let (seed, origin, is_mixed) = match (author, first) {
                 (Author::Session(origin, seed), _) => (seed.to_owned(), origin, false),
-                (Author::Other, Some(first)) if is_of_session[from.clone()].contains(&true) || self.keeps_some(&to) => {
+                (Author::Other, Some(first))
+                    if is_of_session[from.clone()].contains(&true) || inserted.contains(&from.start) || self.keeps_some(&to) =>
+                {
                     let seed = format!("{}\n{}\n{}", first.id, before.concat(), after.concat());
                     (seed, first.origin, self.live().any(|piece| piece.is_mixed) || self.touches(&to))
                 }
@@ -261,10 +263,10 @@ impl<'a> Changed<'a, '_> {
         atoms
     }
 
-    /// The lines without the session's changes, and which of them belong to a piece. What was kept, or mixed with a change of
-    /// others, stays when the session changes it again.
-    fn base(&self, author: Author<'_>) -> (Vec<&'a str>, Vec<bool>) {
-        let (mut base, mut is_of_session) = (Vec::new(), Vec::new());
+    /// The lines without the session's changes, which of them belong to a piece, and before which of them the session has
+    /// inserted lines. What was kept, or mixed with a change of others, stays when the session changes it again.
+    fn base(&self, author: Author<'_>) -> (Vec<&'a str>, Vec<bool>, Vec<usize>) {
+        let (mut base, mut is_of_session, mut inserted) = (Vec::new(), Vec::new(), Vec::new());
         for atom in self.atoms {
             let (lines, is_piece): (&[&str], bool) = match atom {
                 Atom::Line(line) => (std::slice::from_ref(line), false),
@@ -273,10 +275,13 @@ impl<'a> Changed<'a, '_> {
                     (if stays { piece.now() } else { &piece.before }, piece.state != HunkState::Undone)
                 }
             };
+            if is_piece && lines.is_empty() {
+                inserted.push(base.len());
+            }
             base.extend_from_slice(lines);
             is_of_session.resize(base.len(), is_piece);
         }
-        (base, is_of_session)
+        (base, is_of_session, inserted)
     }
 
     /// Whether these new lines contain a line of a piece that others have not changed.

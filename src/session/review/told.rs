@@ -37,6 +37,8 @@ pub(in crate::session) fn told(reviews: &[Review]) -> Option<String> {
         kept.iter().for_each(|(path, _)| *files.entry(path).or_default() += 1);
         add(&mut text, files.iter().map(|(path, count)| format!("{path}: {count} change{}\n", if *count == 1 { "" } else { "s" })));
     }
+    // A line of a file must not end it.
+    let mut text = text.replace("</system-reminder", "<\\/system-reminder");
     text.push_str("</system-reminder>");
     Some(text)
 }

@@ -17,6 +17,7 @@ mod state;
 mod steering;
 mod step;
 mod stream;
+mod subtask;
 mod title;
 mod tools;
 

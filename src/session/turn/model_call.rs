@@ -46,12 +46,16 @@ pub(super) async fn run(
     is_final: bool,
     failures: &mut Failures,
 ) -> Result<ModelEnd, Error> {
-    let mut request = request(turn, history, is_final);
     // Stored when the service has refused the request, and it is sent again without attachments.
     let mut bare: Option<RetryPart> = None;
     loop {
+        // Made again for each attempt, as the history may be long and most calls succeed.
+        let mut request = request(turn, history, is_final);
+        if bare.is_some() {
+            history::leave_out_attachments(&mut request.messages);
+        }
         let mut fold = Fold::new(turn.session.id.clone(), answer.clone(), ids::part_id);
-        let (error, tokens) = match stream(turn, &turn.model, answer, request.clone(), &mut fold).await? {
+        let (error, tokens) = match stream(turn, &turn.model, answer, request, &mut fold).await? {
             Streamed::Finished(reason, tokens) if is_empty(&fold, reason) => {
                 let message = format!("{} ended its answer without a word and without a call", turn.model.reference);
                 (ModelError::Empty { message }, tokens)
@@ -64,10 +68,6 @@ pub(super) async fn run(
             Streamed::Failed(error) => (error, Tokens::default()),
         };
         if turn.guests.iter().any(|guest| guest.adapts_to(&error)) {
-            request = self::request(turn, history, is_final);
-            if bare.is_some() {
-                history::leave_out_attachments(&mut request.messages);
-            }
             continue;
         }
         let wait = failures.add(&error, jitter());
@@ -75,7 +75,8 @@ pub(super) async fn run(
         let Some(wait) = wait else {
             let is_overflow = matches!(error, ModelError::ContextOverflow { .. });
             let refused = is_about_the_request(&error) && !fold.has_spoken && !(is_overflow && compact::is_possible(turn, history));
-            if refused && history::leave_out_attachments(&mut request.messages) {
+            let has_attachments = || history::leave_out_attachments(&mut self::request(turn, history, is_final).messages);
+            if refused && bare.is_none() && has_attachments() {
                 message.data.hint = Some(WITHOUT_ATTACHMENTS.to_owned());
                 let part = RetryPart { without_attachments: true, ..retry_part(turn, answer, failures.count(), &message) };
                 put(turn, Part::Retry(part.clone())).await?;

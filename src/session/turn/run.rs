@@ -15,8 +15,8 @@ use super::{
     failure::start_error,
     guests,
     next::{End, LoopState, Next, StepEnd, next},
-    state::{Fresh, Open, Outcome, Start, Step, Turn},
-    step, title,
+    state::{CallingAgent, Fresh, Open, Outcome, Start, Step, Turn},
+    step, subtask, title,
 };
 use crate::{
     session::{Error, ids, in_order, progress::Progress, shared::Shared},
@@ -69,7 +69,29 @@ async fn prepare(
     let (scope, shared, progress) = (Scope::of(&session), Arc::clone(shared), Arc::clone(progress));
     let (guests, steering, tasks) = (Vec::new(), Arc::clone(&start.steering), tasks.clone());
     let session_rules = std::sync::Mutex::new(shared.store.session_rules(session.id.clone()).await?);
-    let mut turn = Turn { shared, scope, session, workspace, user, agent, model, steering, guests, tasks, progress, session_rules };
+    let ancestors = if session.parent_id.is_some() { shared.store.ancestors(session.id.clone()).await? } else { Vec::new() };
+    let calls = std::iter::once(&session).chain(&ancestors).filter_map(|session| session.task.as_ref());
+    let callers = calls
+        .map(|call| Ok(CallingAgent { agent: workspace.agent(Some(&call.caller))?.clone(), tools: call.tools.clone() }))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let (environment, depth) = (Arc::clone(&start.environment), ancestors.len());
+    let mut turn = Turn {
+        shared,
+        scope,
+        session,
+        workspace,
+        user,
+        agent,
+        model,
+        steering,
+        guests,
+        tasks,
+        progress,
+        session_rules,
+        environment,
+        depth,
+        callers,
+    };
     turn.guests = guests::join(&turn)?;
     Ok(turn)
 }
@@ -104,6 +126,9 @@ impl Turn {
         if open.is_none() {
             title::start(&self, &history);
             compact::prune_old(&self, &mut history).await?;
+            if let Some(end) = subtask::run(&self, &mut history, last).await? {
+                return Ok(end);
+            }
         }
         loop {
             if open.is_none()
@@ -153,7 +178,7 @@ impl Turn {
     }
 
     /// An answer as the model reads it in the next step. One that was refused is shown to it all the same.
-    async fn read_back(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
+    pub(super) async fn read_back(&self, id: &MessageId) -> Result<Option<MessageWithParts>, Error> {
         let mut message = self.stored(id).await?;
         if let Some(MessageWithParts { info: Message::Assistant(answer), .. }) = &mut message {
             answer.error = None;
@@ -162,7 +187,7 @@ impl Turn {
     }
 
     /// A text for the model that is not stored.
-    fn reminder(&self, text: String) -> MessageWithParts {
+    pub(super) fn reminder(&self, text: String) -> MessageWithParts {
         let (id, session_id) = (ids::message_id(), self.session.id.clone());
         let part = TextPart {
             id: ids::part_id(),

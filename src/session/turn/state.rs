@@ -1,6 +1,9 @@
 //! What all steps of a turn share, and the guests that take part in them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use polytree_protocol::{
@@ -82,6 +85,19 @@ pub(in crate::session) struct Turn {
     pub progress: Arc<Progress>,
     /// The rules of the session when they were last read. Held for a copy.
     pub session_rules: Mutex<Vec<Rule>>,
+    /// The variables of the client that started it.
+    pub environment: Environment,
+    /// How many sessions are above this one.
+    pub depth: usize,
+    /// Who started the session by a call, and who started that one: it can do no more than they.
+    pub callers: Vec<CallingAgent>,
+}
+
+/// The agent that started a child session.
+pub(in crate::session) struct CallingAgent {
+    pub agent: Agent,
+    /// The tools that were switched on or off for its prompt.
+    pub tools: BTreeMap<String, bool>,
 }
 
 /// One step: its answer, and what the model did in it.
@@ -151,14 +167,19 @@ impl Turn {
 
     /// The rules in force, the grants of "always" last.
     pub fn rules(&self, grants: &[Rule]) -> Rules {
+        let own = self.rules_of(&self.agent, grants);
+        self.callers.iter().fold(own, |rules, caller| rules.below(self.rules_of(&caller.agent, grants)))
+    }
+
+    fn rules_of(&self, agent: &Agent, grants: &[Rule]) -> Rules {
         let home = paths::home().map(|home| home.to_string());
-        let own = self.workspace.agent_rules.get(&self.agent.name).map_or(&[][..], Vec::as_slice);
+        let own = self.workspace.agent_rules.get(&agent.name).map_or(&[][..], Vec::as_slice);
         Rules::new(home.as_deref())
             .with(Origin::BuiltIn, &self.workspace.default_rules)
             .with(Origin::User, &self.workspace.user_rules)
             .with(Origin::UserAgent, own)
             .with(Origin::Project, &self.workspace.project_rules)
-            .with(Origin::Agent, &self.agent.permission)
+            .with(Origin::Agent, &agent.permission)
             .with(Origin::Session, &self.session_rules.lock().unwrap_or_else(PoisonError::into_inner))
             .with(Origin::Grants, grants)
     }

@@ -21,7 +21,16 @@ impl Steering {
 
     /// A prompt that is in the queue may enter the turn.
     pub fn offer(&self, prompt: MessageId) {
-        self.with(|prompts| prompts.offered.push(prompt));
+        self.with(|prompts| {
+            if !prompts.offered.contains(&prompt) {
+                prompts.offered.push(prompt);
+            }
+        });
+    }
+
+    /// The prompts that are to enter the turn.
+    pub fn offered(&self) -> Vec<MessageId> {
+        self.with(|prompts| prompts.offered.clone())
     }
 
     pub fn is_offered(&self) -> bool {

@@ -1,14 +1,17 @@
 //! What commands did, and what nobody knows of it.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use polytree_protocol::id::SessionId;
 
 use super::support::{KINDS, Kind, World, chmod, write};
 use crate::{
     git::tests::support::git,
-    snapshot::{Action, ChangeSet, State, ledger::Limits},
-    stdx::ids,
+    snapshot::{Action, ChangeSet, Error, State, ledger::Limits},
+    stdx::{ids, paths::AbsPath},
 };
 
 fn names(world: &World, set: &ChangeSet) -> Vec<String> {
@@ -146,4 +149,44 @@ async fn contents_that_a_filter_changes_are_copied() {
     let set = world.command(|root| write(root, "a.x", "other\n")).await;
     world.made(world.revert(&[set]).await.unwrap()).await;
     assert_eq!(world.read("a.x"), "abc\n");
+}
+
+#[tokio::test]
+async fn a_file_that_came_from_a_place_that_is_not_covered_is_not_deleted() {
+    for kind in KINDS {
+        let world = World::new(kind, &[(".gitignore", "*.key\n"), ("a", "1\n"), ("b", "2\n")]).await;
+        for (directory, path, text) in [(&world.root, "secret.key", "key\n"), (&world.data, "outside", "outside\n")] {
+            write(directory, path, text);
+            let long_ago = SystemTime::now() - Duration::from_secs(1000);
+            fs::File::options().append(true).open(directory.join(path)).unwrap().set_modified(long_ago).unwrap();
+        }
+        let moves = |root: &AbsPath| {
+            fs::rename(root.join("secret.key"), root.join("kept")).unwrap();
+            fs::rename(world.data.join("outside"), root.join("kept too")).unwrap();
+            fs::rename(root.join("a"), root.join("moved")).unwrap();
+            write(root, "new", "3\n");
+        };
+        let set = world.command(moves).await;
+        let plan = world.preview(std::slice::from_ref(&set)).await;
+        let uncovered: Vec<String> = plan.uncovered.iter().map(|file| file.path.relative_to(&world.root)).collect();
+        assert_eq!(uncovered, ["kept", "kept too"], "{kind:?}");
+        world.made(world.revert(&[set]).await.unwrap()).await;
+        assert_eq!((world.read("kept too"), world.read("a")), ("outside\n".into(), "1\n".into()));
+        assert!(!world.root.join("moved").as_path().exists() && !world.root.join("new").as_path().exists());
+    }
+}
+
+#[tokio::test]
+async fn what_is_made_beside_the_removal_of_what_has_no_image_stays() {
+    let limits = Limits { file_bytes: 10, ..Limits::default() };
+    let world = World::limited(Kind::Plain, &[("data", "more than ten bytes\n")], limits).await;
+    let set = world
+        .command(|root| {
+            fs::remove_file(root.join("data")).unwrap();
+            write(root, "packed", "packed\n");
+        })
+        .await;
+    let reverted = world.revert(&[set]).await;
+    assert!(matches!(reverted, Err(Error::Nothing(_))), "{reverted:?}");
+    assert_eq!(world.read("packed"), "packed\n");
 }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::support::{Client, Kind, Manner, World};
 use crate::{
-    snapshot::{Action, ChangeSet, Done, Error, FilePlan},
+    snapshot::{Action, ChangeSet, Done, Error, FilePlan, State},
     stdx::paths::AbsPath,
 };
 
@@ -227,7 +227,7 @@ impl Case {
         let has_room = at
             .ancestors()
             .skip(1)
-            .find(|parent| parent.as_path().exists())
+            .find(|parent| parent.as_path().symlink_metadata().is_ok())
             .is_some_and(|parent| parent.as_path().is_dir() && parent.real().unwrap() == parent);
         // A tool names the real path, and an editor that refuses is asked by nobody.
         if is_link || !has_room || self.editor.as_ref().is_some_and(|(_, held)| held == path) {
@@ -334,8 +334,12 @@ impl Case {
             if is_untouched && !is_refused {
                 assert_eq!(is, chain[0].0.as_ref(), "{path} is what it was before");
             }
+            let is_moved = self.sets[from..]
+                .iter()
+                .flat_map(|set| &set.set.changes)
+                .any(|change| change.path == root.join(path) && matches!(change.before, State::Unknown { .. }));
             let is_in_the_way = ODD.contains(&path.as_str()) || root.join(path).as_path().is_dir();
-            if is_untouched && is_refused && !is_held && !somebody_wrote_meanwhile && !is_in_the_way {
+            if is_untouched && is_refused && !is_held && !is_moved && !somebody_wrote_meanwhile && !is_in_the_way {
                 assert_eq!(chain[0].0.as_ref(), was, "{path} was refused: {:?}", told.get(path));
                 assert!(told.get(path).is_some_and(|file| file.action == Action::Skip));
             }
@@ -369,6 +373,12 @@ impl Case {
         let read = |at: &AbsPath| super::support::map(at);
         vec![read(&git.own), read(&git.common)]
     }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_in_the_way() {
+    let ops = [Op::Command(vec![Small::Delete(0), Small::Delete(6)]), Op::Command(vec![Small::Link(6)]), Op::Tool(5, (0, 0))];
+    run(Kind::Plain, &ops);
 }
 
 proptest! {

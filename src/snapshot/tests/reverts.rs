@@ -109,6 +109,18 @@ async fn what_somebody_changed_since_is_merged_or_named() {
 }
 
 #[tokio::test]
+async fn a_directory_goes_with_its_last_file() {
+    let world = World::new(Kind::Plain, &[("a", "1\n")]).await;
+    let before = world.map();
+    let sets = [world.tool("new/1", "1\n").await, world.tool("new/2", "2\n").await, world.tool("new/deep/3", "3\n").await];
+    let made = world.made(world.revert(&sets[1..]).await.unwrap()).await;
+    assert!(world.root.join("new/1").as_path().exists() && !world.root.join("new/deep").as_path().exists());
+    world.made(world.revert(&[made]).await.unwrap()).await;
+    world.made(world.revert(&sets).await.unwrap()).await;
+    assert_eq!(world.map(), before);
+}
+
+#[tokio::test]
 async fn nothing_to_undo_is_said() {
     let world = World::new(Kind::Plain, &[("a", "1\n")]).await;
     assert!(matches!(world.revert(&[]).await, Err(Error::Nothing(_))));

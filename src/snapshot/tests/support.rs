@@ -166,7 +166,7 @@ impl World {
 }
 
 fn open(data: &AbsPath, finder: &Arc<Finder>, overlay: &Arc<Overlay>, tasks: &Tasks) -> Snapshots {
-    Snapshots::open(data, data.join("notes"), Arc::clone(finder), Arc::clone(overlay), tasks.child()).unwrap()
+    Snapshots::open(data, data.join("notes"), Durability::Process, Arc::clone(finder), Arc::clone(overlay), tasks.child()).unwrap()
 }
 
 pub fn write(root: &AbsPath, path: &str, text: &str) {

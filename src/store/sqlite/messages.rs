@@ -64,7 +64,9 @@ impl Messages for SqliteRows<'_> {
             )?
             .query_row([session.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((summary, id, prompt)) = summary else { return self.messages(session, None, None) };
+        let Some((summary, id, prompt)) = summary else {
+            return conversation::of_model(self.connection, session, "true", [session.as_str()]);
+        };
         let tail: Option<i64> = self
             .connection
             .prepare_cached(
@@ -73,12 +75,13 @@ impl Messages for SqliteRows<'_> {
             )?
             .query_row([&id, &prompt], |row| row.get(0))
             .optional()?;
-        // A prompt that is older than the summary may have been taken up after it.
+        // A prompt that is older than the summary may have been taken up after it, also together with another one.
         let filter = "message.seq >= ?2 OR message.id = ?3
-                 OR message.id IN (SELECT parent_id FROM message WHERE session_id = ?1 AND seq > ?4)
-                 OR message.id IN (SELECT message_id FROM queue WHERE session_id = ?1)
-                 OR message.id IN (SELECT message_id FROM turn WHERE session_id = ?1)";
-        conversation::filtered(self.connection, session, filter, params![session.as_str(), tail.unwrap_or(summary), prompt, summary])
+                 OR iif(instr(message.data, '\"answeredWith\":'), message.data ->> '$.answeredWith', message.id) IN (
+                     SELECT parent_id FROM message WHERE session_id = ?1 AND seq > ?4
+                     UNION SELECT message_id FROM queue WHERE session_id = ?1
+                     UNION SELECT message_id FROM turn WHERE session_id = ?1)";
+        conversation::of_model(self.connection, session, filter, params![session.as_str(), tail.unwrap_or(summary), prompt, summary])
     }
 
     fn last_answer(&self, user: &MessageId) -> Result<Option<MessageId>> {

@@ -296,4 +296,10 @@ impl Reviews for SqliteRows<'_> {
         self.connection.prepare_cached(query)?.execute([session.as_str(), prompt.as_str()])?;
         Ok(())
     }
+
+    fn untell_reviews(&mut self, session: &SessionId, prompt: &MessageId) -> Result<()> {
+        let query = "UPDATE review SET told = NULL WHERE session_id = ?1 AND told = ?2";
+        self.connection.prepare_cached(query)?.execute([session.as_str(), prompt.as_str()])?;
+        Ok(())
+    }
 }

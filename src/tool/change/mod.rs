@@ -122,7 +122,7 @@ pub async fn change(
     let document = announced::text(context, file).await?;
     let before = document.as_ref().map(|document| document.version);
     let (of, at, again) = (context.clone(), file.clone(), planner.clone());
-    context.host.before_edit(file.real()).await?;
+    context.host.before_edit(file.real(), Some(&first.planned.bytes)).await?;
     let (step, guard) = with_lock(guard, move || finish(&of, &at, document, first, on_own_change, &*again)).await?;
     let mut changed = match step {
         Step::Written(changed, bytes) => {

@@ -272,6 +272,11 @@ impl Client {
         self.child().kill().await.unwrap();
     }
 
+    /// Sends the process SIGKILL, and does not wait for its end.
+    pub fn kill_now(&mut self) {
+        self.child().start_kill().unwrap();
+    }
+
     /// Terminates the process with a signal, as a logout does, and waits for it.
     pub async fn terminate(mut self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();

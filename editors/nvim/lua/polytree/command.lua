@@ -11,7 +11,7 @@ end
 ---@param name_of fun(item: table): string?
 ---@return string[]
 local function offered(method, word, name_of)
-  local client = lazy("client")
+  local client = lazy("daemon.client")
   local names
   client.request(method, { directory = client.directory() }, function(items)
     names = {}
@@ -104,7 +104,7 @@ M.commands = {
   always = {
     about = "answer the question that is shown: from now on, in this session or project; PATTERN is less than what is offered",
     complete = function(word)
-      local question = lazy("questions").current()
+      local question = lazy("question").current()
       local scope, rest = word:match("^(%S+)%s+(.*)$")
       if scope then
         return vim.tbl_filter(function(pattern)
@@ -131,14 +131,14 @@ M.commands = {
     about = "go into the window of the question",
     run = function()
       require("polytree").start(function()
-        lazy("questions").enter()
+        lazy("question").enter()
       end)
     end,
   },
   diagnostics = {
     about = "write a prompt that has the diagnostics of the buffer; with ! of all buffers",
     run = function(text, _, bang)
-      local part = lazy("context").diagnostics(not bang and vim.api.nvim_get_current_buf() or nil)
+      local part = lazy("prompt.context").diagnostics(not bang and vim.api.nvim_get_current_buf() or nil)
       if not part then
         return lazy("log").notify("there are no diagnostics")
       end
@@ -151,7 +151,7 @@ M.commands = {
       return vim.fn.getcompletion(word, "file")
     end,
     run = function(path)
-      lazy("diff").open(path ~= "" and path or nil)
+      lazy("review.diff").open(path ~= "" and path or nil)
     end,
   },
   review = {
@@ -164,7 +164,7 @@ M.commands = {
         if path == "" then
           return lazy("review").list(id)
         end
-        lazy("diff").review(id, path)
+        lazy("review.diff").review(id, path)
       end)
     end,
   },
@@ -198,9 +198,9 @@ M.commands = {
     about = "the files that differ from the last commit, in the quickfix list; with ! a prompt that has the changes",
     run = function(text, _, bang)
       if not bang then
-        return lazy("diff").changes()
+        return lazy("review.diff").changes()
       end
-      lazy("context").changes(function(part)
+      lazy("prompt.context").changes(function(part)
         if not part then
           return lazy("log").notify("nothing differs from the last commit")
         end
@@ -218,7 +218,7 @@ M.commands = {
     about = "the prompts that wait: see, edit, remove and move them",
     run = function()
       require("polytree").with_session(function(id)
-        lazy("queue").open(id)
+        lazy("conversation.queue").open(id)
       end)
     end,
   },
@@ -226,7 +226,7 @@ M.commands = {
     about = "undo the conversation and its changes of files from the prompt under the cursor on",
     run = function()
       require("polytree").with_session(function(id)
-        lazy("undo").revert(id)
+        lazy("conversation.undo").revert(id)
       end)
     end,
   },
@@ -234,7 +234,7 @@ M.commands = {
     about = "take the undo back",
     run = function()
       require("polytree").with_session(function(id)
-        lazy("undo").unrevert(id)
+        lazy("conversation.undo").unrevert(id)
       end)
     end,
   },
@@ -242,7 +242,15 @@ M.commands = {
     about = "copy the session; with ! only what is before the prompt under the cursor",
     run = function(_, _, bang)
       require("polytree").with_session(function(id)
-        lazy("undo").fork(id, bang)
+        lazy("conversation.undo").fork(id, bang)
+      end)
+    end,
+  },
+  compact = {
+    about = "have the conversation summarised now",
+    run = function()
+      require("polytree").with_session(function(id)
+        require("polytree").compact(id)
       end)
     end,
   },
@@ -250,7 +258,7 @@ M.commands = {
     about = "the task list of the session",
     run = function()
       require("polytree").with_session(function(id)
-        lazy("output").todo(id)
+        lazy("conversation.output").todo(id)
       end)
     end,
   },
@@ -261,14 +269,14 @@ M.commands = {
     end,
     run = function(path, _, bang)
       require("polytree").with_session(function(id)
-        lazy("output").export(id, path, bang)
+        lazy("conversation.output").export(id, path, bang)
       end)
     end,
   },
   output = {
     about = "everything that the tool call under the cursor was given and answered",
     run = function()
-      lazy("output").open()
+      lazy("conversation.output").open()
     end,
   },
   agent = {
@@ -319,7 +327,7 @@ M.commands = {
         return lazy("log").notify("write the title behind the command", vim.log.levels.ERROR)
       end
       require("polytree").with_session(function(id)
-        lazy("client").request("session.update", { sessionID = id, title = title })
+        lazy("daemon.client").request("session.update", { sessionID = id, title = title })
       end)
     end,
   },
@@ -327,10 +335,10 @@ M.commands = {
     about = "put the session into the archive",
     run = function()
       require("polytree").with_session(function(id)
-        lazy("client").request("session.update", { sessionID = id, archived = true }, function()
+        lazy("daemon.client").request("session.update", { sessionID = id, archived = true }, function()
           lazy("log").notify("archived")
-          if lazy("workspace").current == id then
-            lazy("workspace").current = nil
+          if lazy("daemon.workspace").current == id then
+            lazy("daemon.workspace").current = nil
           end
         end)
       end)
@@ -345,7 +353,7 @@ M.commands = {
   restart = {
     about = "end the connection and connect again; turns go on",
     run = function()
-      local client = lazy("client")
+      local client = lazy("daemon.client")
       client.restart(function()
         lazy("log").notify(client.client.state == "ready" and "connected" or client.client.problem or "not connected")
       end)

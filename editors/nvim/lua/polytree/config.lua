@@ -22,6 +22,8 @@ M.defaults = {
   fold_tools = true,
   -- Fold what the model thought.
   fold_reasoning = true,
+  -- Fold summaries of the conversation.
+  fold_summaries = true,
   -- Announce unsaved text of buffers below the directory, so that the model reads what you see.
   announce_buffers = true,
   -- Buffers above this size are not announced, in bytes.

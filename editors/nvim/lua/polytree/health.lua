@@ -23,7 +23,7 @@ function M.check()
   else
     health.error(("`%s --version` failed: %s"):format(command[1], vim.trim(version)))
   end
-  local client = require("polytree.client")
+  local client = require("polytree.daemon.client")
   if client.client.state == "idle" then
     client.when_ready(function() end)
     vim.wait(5000, function()

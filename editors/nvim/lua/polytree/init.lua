@@ -13,7 +13,7 @@ end
 --- The session of the current buffer, else the one that was used last, else the newest of this directory.
 ---@return string?
 local function current_session()
-  local workspace = require("polytree.workspace")
+  local workspace = require("polytree.daemon.workspace")
   local last = workspace.last_here()
   return vim.b.polytree_session or workspace.current or (last and last.id)
 end
@@ -21,7 +21,7 @@ end
 --- Calls `done` with the current session once the project is known; says so where there is none.
 ---@param done fun(session_id: string)
 local function with_session(done)
-  require("polytree.workspace").open(function()
+  require("polytree.daemon.workspace").open(function()
     local id = current_session()
     if not id then
       return require("polytree.log").notify("there is no session yet; :Polytree prompt begins one", vim.log.levels.WARN)
@@ -32,12 +32,12 @@ end
 
 --- Everything that listens is started with the first command, not with Neovim.
 local function start(done)
-  local workspace = require("polytree.workspace")
-  require("polytree.questions")
+  local workspace = require("polytree.daemon.workspace")
+  require("polytree.question")
   workspace.open(function()
-    require("polytree.buffers").start()
-    require("polytree.diagnostics").start()
-    require("polytree.show").start()
+    require("polytree.editor.buffers").start()
+    require("polytree.editor.diagnostics").start()
+    require("polytree.editor.show").start()
     done()
   end)
 end
@@ -47,7 +47,7 @@ function M.open()
   start(function()
     local id = current_session()
     if id then
-      require("polytree.view").show(id)
+      require("polytree.conversation.view").show(id)
     else
       M.prompt()
     end
@@ -70,7 +70,7 @@ function M.prompt(options)
   if options.range then
     table.insert(
       parts,
-      require("polytree.context").selection(vim.api.nvim_get_current_buf(), options.range[1], options.range[2])
+      require("polytree.prompt.context").selection(vim.api.nvim_get_current_buf(), options.range[1], options.range[2])
     )
   end
   start(function()
@@ -78,13 +78,13 @@ function M.prompt(options)
     if not options.text or options.text == "" then
       return require("polytree.prompt").open({ session_id = id, parts = parts, steer = options.steer })
     end
-    local all = require("polytree.context").parse(options.text)
+    local all = require("polytree.prompt.context").parse(options.text)
     vim.list_extend(all, parts)
     require("polytree.prompt").send(all, {
       session_id = id,
       steer = options.steer,
       done = function(session_id)
-        require("polytree.view").show(session_id, { enter = false })
+        require("polytree.conversation.view").show(session_id, { enter = false })
       end,
     })
   end)
@@ -93,9 +93,18 @@ end
 --- Ends the running turn of the current session.
 function M.abort()
   with_session(function(id)
-    require("polytree.client").request("session.abort", { sessionID = id }, function(was_running)
+    require("polytree.daemon.client").request("session.abort", { sessionID = id }, function(was_running)
       require("polytree.log").notify(was_running and "aborted" or "nothing was running")
     end)
+  end)
+end
+
+--- Has the conversation summarised: the model reads the summary in place of what is older.
+---@param session_id string
+function M.compact(session_id)
+  local log = require("polytree.log")
+  require("polytree.daemon.client").request("session.compact", { sessionID = session_id }, function()
+    log.notify("the conversation is summarised")
   end)
 end
 
@@ -104,7 +113,7 @@ end
 function M.sessions(options)
   start(function()
     require("polytree.pick").session(function(session)
-      require("polytree.view").show(session.id)
+      require("polytree.conversation.view").show(session.id)
     end, options and options.all)
   end)
 end
@@ -123,7 +132,7 @@ function M.answer(response, options)
     options = { message = options ~= "" and options or nil }
   end
   start(function()
-    require("polytree.questions").answer(response, options)
+    require("polytree.question").answer(response, options)
   end)
 end
 
@@ -131,11 +140,11 @@ end
 --- Empty while nothing is connected; it never connects by itself.
 ---@return string
 function M.statusline()
-  local loaded = package.loaded["polytree.workspace"]
+  local loaded = package.loaded["polytree.daemon.workspace"]
   if not loaded then
     return ""
   end
-  local client = require("polytree.client").client
+  local client = require("polytree.daemon.client").client
   if client.state == "failed" then
     return "polytree: not running"
   elseif client.state ~= "ready" then
@@ -150,7 +159,7 @@ function M.statusline()
     words[#words + 1] = ("%d question%s"):format(#loaded.questions, #loaded.questions == 1 and "" or "s")
   end
   if session then
-    words[#words + 1] = require("polytree.render").cost(session.cost)
+    words[#words + 1] = require("polytree.conversation.render").cost(session.cost)
   end
   local hunks = id and require("polytree.review").count(id) or 0
   if hunks > 0 then
@@ -168,12 +177,12 @@ end
 function M.view_statusline()
   local win = vim.g.statusline_winid
   local buf = vim.api.nvim_win_get_buf(win and vim.api.nvim_win_is_valid(win) and win or 0)
-  local view = require("polytree.view").of_buffer(buf)
+  local view = require("polytree.conversation.view").of_buffer(buf)
   if not view then
     return "%f"
   end
-  local workspace = require("polytree.workspace")
-  local render = require("polytree.render")
+  local workspace = require("polytree.daemon.workspace")
+  local render = require("polytree.conversation.render")
   local status = workspace.statuses[view.session_id]
   local session = workspace.sessions[view.session_id] or view.state.session
   local mode = workspace.mode(view.session_id)
@@ -194,7 +203,7 @@ function M.view_statusline()
     first[#first + 1] = ("%d hunk%s to review"):format(hunks, hunks == 1 and "" or "s")
   end
   local second = {}
-  local usage = require("polytree.usage")
+  local usage = require("polytree.daemon.usage")
   for _, word in ipairs({ usage.next(view.session_id), usage.context(view.session_id) }) do
     if word ~= "" then
       second[#second + 1] = word

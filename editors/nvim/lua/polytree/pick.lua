@@ -1,10 +1,10 @@
 --- Choosing a session, an agent, a model or a variant with `vim.ui.select`.
-local client = require("polytree.client")
+local client = require("polytree.daemon.client")
 local config = require("polytree.config")
 local log = require("polytree.log")
 local prompt = require("polytree.prompt")
-local render = require("polytree.render")
-local workspace = require("polytree.workspace")
+local render = require("polytree.conversation.render")
+local workspace = require("polytree.daemon.workspace")
 
 local M = {}
 

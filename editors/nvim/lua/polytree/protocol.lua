@@ -273,6 +273,7 @@
 ---@field server? polytree.protocol.ServerConfig The daemon itself; only in the user's own settings.
 ---@field tool_output? polytree.protocol.ToolOutputConfig How much of a tool's output the model gets to read.
 ---@field compaction? polytree.protocol.CompactionConfig How a conversation is kept within the context of its model.
+---@field task? polytree.protocol.TaskConfig Limits of child sessions that models start.
 ---@field buffer? polytree.protocol.BufferConfig Changes of files that an editor holds open.
 ---@field diagnostics? polytree.protocol.DiagnosticsConfig Diagnostics that editors announce.
 ---@field record? string|nil A file to which every exchange with a model is appended, for `replay`; absolute, or with `~/`; only in the user's own settings.
@@ -1208,14 +1209,14 @@
 ---@class polytree.protocol.HunkKeepParams
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field hunkID? polytree.protocol.HunkId|nil This hunk. One that was undone is put into the file again.
----@field path? string|nil All open hunks of this file; an absolute path.
+---@field path? string|nil All open hunks of this file, relative to the session's directory or absolute.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
 --- Params of `hunk.list`.
 ---@class polytree.protocol.HunkListParams
 ---@field sessionID polytree.protocol.SessionId The session.
----@field path? string|nil Only those of this file; an absolute path.
+---@field path? string|nil Only those of this file, relative to the session's directory or absolute.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
@@ -1226,7 +1227,7 @@
 ---@class polytree.protocol.HunkUndoParams
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field hunkID? polytree.protocol.HunkId|nil This hunk, also if it was kept.
----@field path? string|nil All open hunks of this file; an absolute path.
+---@field path? string|nil All open hunks of this file, relative to the session's directory or absolute.
 ---@field partial? boolean Leaves hunks that somebody else has changed as they are and undoes the rest.
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
@@ -1470,7 +1471,14 @@
 ---@field id? polytree.protocol.PartId|nil The part's id.
 ---@field name string The agent's name.
 ---@field source? any Where in the prompt it was mentioned; kept, not interpreted.
----@alias polytree.protocol.PartInput polytree.protocol.PartInput.1|polytree.protocol.PartInput.2|polytree.protocol.PartInput.3
+---@class polytree.protocol.PartInput.4
+---@field type "subtask"
+---@field id? polytree.protocol.PartId|nil The part's id.
+---@field prompt string What the child is asked.
+---@field description string A few words for people.
+---@field agent string The agent that does it; its `mode` must be `subagent` or `all`.
+---@field model? polytree.protocol.ModelRef|nil The model that it uses. Default: the agent's, else that of this prompt.
+---@alias polytree.protocol.PartInput polytree.protocol.PartInput.1|polytree.protocol.PartInput.2|polytree.protocol.PartInput.3|polytree.protocol.PartInput.4
 
 --- A removed part.
 ---@class polytree.protocol.PartRemovedInfo
@@ -1486,6 +1494,7 @@
 ---@field hash string The id of the stored change set. Empty in a copy of a session, which cannot undo what the original changed.
 ---@field files string[] Absolute paths.
 ---@field uncovered? string[] Files and directories that may have changed and cannot be restored, because no image was stored.
+---@field reasons? table<string, string> Why, by path.
 ---@field callID? string|nil The tool call that changed them.
 
 --- Params of `path.get`.
@@ -1523,7 +1532,7 @@
 ---@field glob? polytree.protocol.PermissionSetting Finding files by name.
 ---@field list? polytree.protocol.PermissionSetting Listing directories.
 ---@field webfetch? polytree.protocol.PermissionSetting Fetching web pages; not used yet.
----@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents. Not used yet.
+---@field task? polytree.protocol.PermissionSetting Starting child sessions; patterns are names of agents.
 ---@field skill? polytree.protocol.PermissionSetting Loading skills; not used yet.
 ---@field todo? polytree.protocol.PermissionSetting Keeping the task list.
 ---@field question? polytree.protocol.PermissionSetting Asking the user questions; not used yet.
@@ -1737,6 +1746,7 @@
 ---@class polytree.protocol.QueuedPrompt
 ---@field messageID polytree.protocol.MessageId The user message.
 ---@field parts polytree.protocol.Part[] Its parts.
+---@field steers? boolean Whether it enters the running turn at its next step. Otherwise it becomes a turn of its own.
 
 --- Arguments of `read`.
 ---@class polytree.protocol.ReadInput
@@ -1925,6 +1935,7 @@
 ---@field directory string Where it works, as an absolute real path.
 ---@field missing? boolean The directory is gone.
 ---@field parentID? polytree.protocol.SessionId|nil The session that started it.
+---@field task? polytree.protocol.TaskCall|nil The call of the tool `task` for which it works; absent where a client created it.
 ---@field title string What it is about: one line of at most 500 characters.
 ---@field version string The daemon's version that created it.
 ---@field agent? string|nil The agent for prompts that name none.
@@ -1936,8 +1947,8 @@
 ---@field permission? polytree.protocol.Rule[] Rules of this session and its descendants: after those of the agent, before what was granted. A deny is final.
 ---@field share? polytree.protocol.SessionShare|nil Where it is shared.
 ---@field revert? polytree.protocol.SessionRevert|nil An undo that can still be taken back.
----@field cost number What all its model calls cost, in US dollars.
----@field tokens polytree.protocol.Tokens What all its model calls used.
+---@field cost number What all its model calls and those of its descendants cost, in US dollars.
+---@field tokens polytree.protocol.Tokens What all its model calls and those of its descendants used.
 ---@field time polytree.protocol.SessionTime When.
 
 --- Params of `session.abort`.
@@ -2152,6 +2163,13 @@
 ---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
 ---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
 
+--- Params of `session.queue.steer`.
+---@class polytree.protocol.SessionQueueSteerParams
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId The prompt that is to enter the running turn.
+---@field directory? string|nil An absolute path (a leading `~` expands) that says which project and checkout is meant; default: the session's own directory, else the connection's.
+---@field projectID? polytree.protocol.ProjectId|nil The project that the directory or session must belong to; another one answers `not_found`.
+
 --- An undo that can still be taken back.
 ---@class polytree.protocol.SessionRevert
 ---@field messageID polytree.protocol.MessageId The first message that is undone.
@@ -2267,7 +2285,7 @@
 --- How grave an advice is.
 ---@alias polytree.protocol.Severity "error"|"warning"|"info"
 
---- A recorded state of the work tree.
+--- A recorded state of the work tree. The daemon makes none: `patch` parts take its place. Conversations from elsewhere may have it.
 ---@class polytree.protocol.SnapshotPart
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
@@ -2297,7 +2315,7 @@
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
 ---@field reason string Why: `stop`, `tool-calls`, `length`, `content-filter`, `error` or `other`.
----@field snapshot? string|nil The state of the work tree after it.
+---@field snapshot? string|nil The state of the work tree after it. The daemon does not set it: see `patch`.
 ---@field cost number What this call cost, in US dollars.
 ---@field tokens polytree.protocol.Tokens What this call used.
 
@@ -2306,7 +2324,7 @@
 ---@field id polytree.protocol.PartId The part's id.
 ---@field sessionID polytree.protocol.SessionId The session.
 ---@field messageID polytree.protocol.MessageId The message.
----@field snapshot? string|nil The state of the work tree before it.
+---@field snapshot? string|nil The state of the work tree before it. The daemon does not set it: see `patch`.
 
 --- How the daemon stops.
 ---@alias polytree.protocol.StopMode "wait"|"now"
@@ -2366,6 +2384,47 @@
 ---@class polytree.protocol.SymbolRange
 ---@field start polytree.protocol.SymbolPosition Where it begins.
 ---@field ["end"] polytree.protocol.SymbolPosition Its end, exclusive.
+
+--- The call of the tool `task` for which a session works. It can do no more than the agent that made the call.
+---@class polytree.protocol.TaskCall
+---@field messageID polytree.protocol.MessageId The message of the parent that holds the call.
+---@field callID string The call.
+---@field caller string The agent that made the call.
+---@field tools? table<string, boolean> The tools that were switched on or off for the caller's prompt.
+---@field background? boolean The call did not wait for its end.
+---@field told? boolean The parent has been told how it ended.
+
+--- Limits of child sessions that models start with the tool `task`.
+---@class polytree.protocol.TaskConfig
+---@field depth? integer How deep they may be below the root session; 0: none are started.
+---@field children? integer How many may work at once below the root session.
+---@field timeout? integer|nil How long one may work for a call, in milliseconds; the time in which it waits for an answer of the user does not count. Default: no limit.
+
+--- Arguments of `task`.
+---@class polytree.protocol.TaskInput
+---@field description string What it is about, in a few words.
+---@field prompt string What the agent is asked.
+---@field subagent_type string The agent.
+---@field task_id? polytree.protocol.SessionId|nil The session of an earlier call, to continue it.
+---@field background? boolean|nil Do not wait for the end: the model is told of it at a later step.
+
+--- What a child session reports.
+---@class polytree.protocol.TaskMetadata
+---@field sessionID polytree.protocol.SessionId The session.
+---@field messageID polytree.protocol.MessageId Its prompt.
+---@field agent string The agent that works in it.
+---@field model polytree.protocol.ModelRef Its model.
+---@field status polytree.protocol.TaskStatus How far it is; of a call in the background: when the call returned.
+---@field reason? string|nil Why it is not finished.
+---@field background? boolean|nil The call did not wait for its end.
+---@field calls? integer|nil How many tools it has called.
+---@field cost? number|nil What its model calls and those of its descendants cost for this call, in US dollars.
+---@field tokens? polytree.protocol.Tokens|nil What these used.
+---@field truncated? boolean|nil The model got only a part of the result.
+---@field outputPath? string|nil The file with the whole result.
+
+--- How far a child session is.
+---@alias polytree.protocol.TaskStatus "running"|"finished"|"partial"|"failed"
 
 --- How capital and small letters compare.
 ---@alias polytree.protocol.TextCase "smart"|"sensitive"|"insensitive"
@@ -2681,6 +2740,7 @@
 ---| "session.queue.remove"
 ---| "session.queue.move"
 ---| "session.queue.replace"
+---| "session.queue.steer"
 ---| "session.steer"
 ---| "session.fork"
 ---| "session.export"

@@ -180,7 +180,7 @@ messages.addEventListener('click', (event) => {
 
 function askElement(question: Permission): HTMLElement {
   return questionElement(question, (response, more) => {
-    if (!isTooSoon()) send({ type: 'answer', permissionID: question.id, response, ...more })
+    if (!questions.classList.contains('settling')) send({ type: 'answer', permissionID: question.id, response, ...more })
   })
 }
 
@@ -195,19 +195,22 @@ function showQuestions(own: Permission[], elsewhere: number): void {
   questions.replaceChildren(...boxes)
 }
 
-// An answer goes to the question that was read: one that comes just after another question was there is not taken.
-let shownAt = 0
+// An answer goes to the question that was read: for a moment after a question has taken the place of another one, none is taken.
+const SETTLE_MS = 300
+/** A question that comes as late as this after another one does not take its place. */
+const RECENT_MS = 2000
 let closedAt = Number.NEGATIVE_INFINITY
 let shownID: string | undefined
+let settling: ReturnType<typeof setTimeout> | undefined
 new MutationObserver(() => {
   const id = questions.querySelector<HTMLElement>('.ask')?.dataset['question']
   if (id === shownID) return
   if (shownID) closedAt = performance.now()
-  shownAt = performance.now()
   shownID = id
+  clearTimeout(settling)
+  questions.classList.toggle('settling', id !== undefined && performance.now() - closedAt < RECENT_MS)
+  settling = setTimeout(() => questions.classList.remove('settling'), SETTLE_MS)
 }).observe(questions, { childList: true })
-
-const isTooSoon = () => performance.now() - shownAt < 300 && shownAt - closedAt < 2000
 
 document.addEventListener('keydown', (event) => {
   if (!event.altKey || event.ctrlKey || event.metaKey) return
@@ -358,7 +361,7 @@ function receive(message: ToPage): void {
         if (message.context) words.push(message.context)
         words.push(`${tokens(read + cache.read + cache.write)} in, ${tokens(output + reasoning)} out`, cost(session.cost))
       }
-      status.textContent = words.join(' · ')
+      status.textContent = status.title = words.join(' · ')
       abort.hidden = now.type === 'idle'
       steer.hidden = now.type === 'idle'
       if (JSON.stringify(session?.revert ?? undefined) !== JSON.stringify(revert)) {

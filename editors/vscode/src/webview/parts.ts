@@ -98,7 +98,7 @@ function partContent(part: EventPart, role: string, before?: HTMLElement): HTMLE
     case 'retry':
       return element('div', { class: 'retry' }, `trying again: ${part.error.data.message}`)
     case 'compaction':
-      return element('div', { class: 'compaction' }, `The conversation up to here was summarised${summaryReason(part)}.`)
+      return element('div', { class: 'compaction' }, `The conversation up to here is summarised${summaryReason(part)}.`)
     default:
       return undefined
   }
@@ -109,6 +109,15 @@ function summaryReason(part: { auto: boolean; overflow?: boolean }): string {
   return part.auto ? ', to make room' : ''
 }
 
+function isSummary(info: EntryView['info']): boolean {
+  return info.role === 'assistant' && info.summary === true
+}
+
+/** Whether a message only asks for a summary. */
+function isRequestForSummary(parts: EventPart[]): boolean {
+  return parts.length > 0 && parts.every(({ type }) => type === 'compaction')
+}
+
 /** The element of a message. */
 export function entryElement({ info, parts }: EntryView): HTMLElement {
   const article = element('article', { class: info.role, 'data-message': info.id }, element('h2', {}, heading(info)))
@@ -116,7 +125,9 @@ export function entryElement({ info, parts }: EntryView): HTMLElement {
     const button = (action: string, label: string, sign: string) => element('button', { type: 'button', 'data-action': action, title: label, 'aria-label': label }, sign)
     article.append(element('div', { class: 'actions' }, button('revert', 'Undo from here on', '↶'), button('fork', 'Copy what is before this', '⑂')))
   }
-  article.append(element('div', { class: 'parts' }))
+  const list = element('div', { class: 'parts' })
+  // A summary is long, and for the model.
+  article.append(isSummary(info) ? element('details', { class: 'summary' }, element('summary', {}, 'Summary'), list) : list)
   updateEntry(article, { info, parts })
   return article
 }
@@ -125,6 +136,7 @@ export function entryElement({ info, parts }: EntryView): HTMLElement {
 export function updateEntry(article: HTMLElement, { info, parts }: EntryView): void {
   const title = article.querySelector('h2')
   if (title) title.textContent = heading(info)
+  article.classList.toggle('request', isRequestForSummary(parts))
   // The list of waiting prompts shows it.
   article.classList.toggle('queued', info.role === 'user' && info.state === 'queued')
   const list = article.querySelector<HTMLElement>('.parts')

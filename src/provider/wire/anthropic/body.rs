@@ -10,7 +10,7 @@ use crate::provider::{
     definition::{AssistantContent, Media, ModelMessage, ModelRequest, ToolResult, ToolSpec},
     wire::{
         anthropic::stream::REDACTED,
-        body::{merge_options, object},
+        body::{map, merge_options, object},
         media::{Piece, media_piece, user_pieces},
     },
 };
@@ -94,12 +94,12 @@ fn messages(request: &ModelRequest) -> Value {
             last["cache_control"] = cache_marker();
         }
     }
-    messages.into_iter().map(|(role, blocks)| json!({"role": role, "content": blocks})).collect()
+    messages.into_iter().map(|(role, blocks)| map([("role", role.into()), ("content", Value::Array(blocks))])).collect()
 }
 
 fn block(piece: Piece) -> Value {
     match piece {
-        Piece::Text(text) => json!({"type": "text", "text": text}),
+        Piece::Text(text) => map([("type", "text".into()), ("text", text.into())]),
         Piece::Block(block) => block,
     }
 }
@@ -128,7 +128,7 @@ fn tool_result(result: &ToolResult, info: &Model) -> Value {
         let text = (!result.output.trim().is_empty()).then(|| Piece::Text(result.output.clone()));
         text.into_iter().chain(result.media.iter().map(|media| media_piece(media, media_block, info))).map(block).collect()
     };
-    let mut block = json!({"type": "tool_result", "tool_use_id": allowed_id(&result.call_id), "content": content});
+    let mut block = map([("type", "tool_result".into()), ("tool_use_id", allowed_id(&result.call_id).into()), ("content", content)]);
     if result.is_error {
         block["is_error"] = json!(true);
     }

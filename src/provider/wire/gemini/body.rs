@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::provider::{
     definition::{AssistantContent, Media, ModelMessage, ModelRequest, ToolResult, ToolSpec},
     wire::{
-        body::{joined, merge_options, object},
+        body::{joined, map, merge_options, object},
         media::{Piece, media_piece, user_pieces},
     },
 };
@@ -58,7 +58,7 @@ fn contents(request: &ModelRequest) -> Value {
             ModelMessage::Tool(results) => ("user", tool_results(results, request, &given_ids)),
         };
         if !parts.is_empty() {
-            contents.push(json!({"role": role, "parts": parts}));
+            contents.push(map([("role", role.into()), ("parts", Value::Array(parts))]));
         }
     }
     Value::Array(contents)
@@ -71,7 +71,7 @@ fn needs_signatures(model: &str) -> bool {
 
 fn part(piece: Piece) -> Value {
     match piece {
-        Piece::Text(text) => json!({ "text": text }),
+        Piece::Text(text) => map([("text", text.into())]),
         Piece::Block(block) => block,
     }
 }

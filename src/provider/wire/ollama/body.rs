@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::provider::{
     definition::{AssistantContent, Media, ModelMessage, ModelRequest, ToolResult},
     wire::{
-        body::{function_tools, joined, merge_options, object},
+        body::{function_tools, joined, map, merge_options, object},
         media::{Piece, media_piece, user_pieces},
     },
 };
@@ -75,7 +75,7 @@ fn user(pieces: Vec<Piece>) -> Value {
             Piece::Block(image) => images.push(image),
         }
     }
-    let mut message = json!({"role": "user", "content": texts.join("\n\n")});
+    let mut message = map([("role", "user".into()), ("content", texts.join("\n\n").into())]);
     if !images.is_empty() {
         message["images"] = Value::Array(images);
     }
@@ -97,7 +97,7 @@ fn assistant(content: &[AssistantContent], with_thinking: bool) -> Option<Value>
     if texts.is_empty() && calls.is_empty() {
         return None;
     }
-    let mut message = json!({"role": "assistant", "content": texts.join("\n\n")});
+    let mut message = map([("role", "assistant".into()), ("content", texts.join("\n\n").into())]);
     if !thinking.is_empty() {
         message["thinking"] = json!(thinking.join("\n"));
     }

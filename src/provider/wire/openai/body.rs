@@ -10,7 +10,7 @@ use crate::provider::{
     definition::{AssistantContent, Media, ModelMessage, ModelRequest, ToolResult, UserContent},
     http::address::Address,
     wire::{
-        body::{function_tools, joined, merge_options, only_text},
+        body::{function_tools, joined, map, merge_options, only_text},
         media::{Piece, media_piece, user_pieces},
         openai::stream::DETAILS,
     },
@@ -78,19 +78,19 @@ fn messages(request: &ModelRequest, is_original: bool) -> Value {
 
 fn user(content: &[UserContent], info: &Model) -> Option<Value> {
     let pieces = user_pieces(content, media_block, info);
-    (!pieces.is_empty()).then(|| json!({"role": "user", "content": content_of(pieces)}))
+    (!pieces.is_empty()).then(|| map([("role", "user".into()), ("content", content_of(pieces))]))
 }
 
 /// A text where there is only text, else parts.
 fn content_of(pieces: Vec<Piece>) -> Value {
-    if let Some(text) = only_text(&pieces) {
-        return json!(text);
-    }
     let part = |piece| match piece {
-        Piece::Text(text) => json!({"type": "text", "text": text}),
+        Piece::Text(text) => map([("type", "text".into()), ("text", text.into())]),
         Piece::Block(block) => block,
     };
-    pieces.into_iter().map(part).collect()
+    match only_text(pieces) {
+        Ok(text) => text.into(),
+        Err(pieces) => pieces.into_iter().map(part).collect(),
+    }
 }
 
 fn assistant(content: &[AssistantContent], with_reasoning: bool) -> Option<Value> {
@@ -111,7 +111,8 @@ fn assistant(content: &[AssistantContent], with_reasoning: bool) -> Option<Value
             AssistantContent::Text(_) | AssistantContent::Reasoning { .. } => {}
             AssistantContent::ToolCall { call_id, name, input, metadata } => {
                 let arguments = input.as_str().map_or_else(|| input.to_string(), ToOwned::to_owned);
-                let mut call = json!({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}});
+                let function = map([("name", name.as_str().into()), ("arguments", arguments.into())]);
+                let mut call = map([("id", call_id.as_str().into()), ("type", "function".into()), ("function", function)]);
                 if let (Some(call), Some(Value::Object(metadata))) = (call.as_object_mut(), metadata) {
                     call.extend(metadata.clone());
                 }
@@ -122,8 +123,8 @@ fn assistant(content: &[AssistantContent], with_reasoning: bool) -> Option<Value
     if texts.is_empty() && calls.is_empty() {
         return None;
     }
-    let content = if texts.is_empty() { Value::Null } else { json!(texts.join("\n\n")) };
-    let mut message = json!({"role": "assistant", "content": content});
+    let content = if texts.is_empty() { Value::Null } else { texts.join("\n\n").into() };
+    let mut message = map([("role", "assistant".into()), ("content", content)]);
     if !reasoning.is_empty() {
         message["reasoning_content"] = json!(reasoning.join("\n"));
     }
@@ -147,7 +148,7 @@ fn tool_results(results: &[ToolResult], info: &Model, messages: &mut Vec<Value>)
     }
     // Results are text only in this protocol, and must all come before the next message.
     if !attached.is_empty() {
-        messages.push(json!({"role": "user", "content": content_of(attached)}));
+        messages.push(map([("role", "user".into()), ("content", content_of(attached))]));
     }
 }
 

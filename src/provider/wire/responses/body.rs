@@ -9,7 +9,7 @@ use crate::provider::{
     definition::{AssistantContent, Media, ModelMessage, ModelRequest, ToolResult, ToolSpec},
     http::address::Address,
     wire::{
-        body::{joined, merge_options},
+        body::{joined, map, merge_options},
         media::{Piece, media_piece, user_pieces},
     },
 };
@@ -56,7 +56,8 @@ fn input(request: &ModelRequest) -> Value {
             ModelMessage::User(content) => {
                 let pieces = user_pieces(content, media_block, &request.info);
                 if !pieces.is_empty() {
-                    items.push(json!({"type": "message", "role": "user", "content": pieces.into_iter().map(part).collect::<Value>()}));
+                    let content = pieces.into_iter().map(part).collect();
+                    items.push(map([("type", "message".into()), ("role", "user".into()), ("content", content)]));
                 }
             }
             ModelMessage::Assistant(content) => {
@@ -70,7 +71,7 @@ fn input(request: &ModelRequest) -> Value {
 
 fn part(piece: Piece) -> Value {
     match piece {
-        Piece::Text(text) => json!({"type": "input_text", "text": text}),
+        Piece::Text(text) => map([("type", "input_text".into()), ("text", text.into())]),
         Piece::Block(block) => block,
     }
 }
@@ -101,7 +102,7 @@ fn tool_result(result: &ToolResult, request: &ModelRequest) -> Value {
         let media = result.media.iter().map(|media| media_piece(media, media_block, &request.info));
         text.into_iter().chain(media).map(part).collect()
     };
-    json!({"type": "function_call_output", "call_id": short_id(&result.call_id), "output": output})
+    map([("type", "function_call_output".into()), ("call_id", short_id(&result.call_id).into()), ("output", output)])
 }
 
 /// Shortens ids of other services; a digest keeps them distinct.

@@ -56,6 +56,21 @@ fn a_piece_that_others_change_is_another_one_and_cannot_be_undone() {
 }
 
 #[test]
+fn an_inserted_line_that_others_change_stays_a_piece() {
+    for (new, now) in [("1\nb\n2\n", "1\nmine\n2\n"), ("1\n2\nb\n", "1\n2\nb")] {
+        let mut text = Text::new("1\n2\n");
+        text.by_session(new, 0, "a");
+        let known = ids(&text);
+        text.by_others(now);
+        assert!(shown(&text).len() == 1 && shown(&text)[0].ends_with("mixed"), "{:?}", shown(&text));
+        assert_ne!(ids(&text), known);
+        assert_eq!(text.decide(&ids(&text)[0], HunkState::Undone), Err(Refusal::Mixed));
+        text.by_others("1\n2\n");
+        assert_eq!(shown(&text), [""; 0], "it was removed by hand");
+    }
+}
+
+#[test]
 fn removed_lines_that_are_there_again_are_no_piece() {
     for by_session in [false, true] {
         for again in ["1\n2\n3\n", "1\n2\nthree\n", "one\n2\n3\n"] {

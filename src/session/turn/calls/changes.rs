@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use crate::{
     file::save::lock,
-    session::ids,
-    snapshot::{ChangeSet, Edit, Following, Running, Snapshots, State, Uncovered},
-    stdx::paths::AbsPath,
+    session::patch::{self, CallRef},
+    snapshot::{ChangeSet, Edit, Following, Pending, Running, Snapshots, Uncovered},
+    stdx::{paths::AbsPath, tasks::Tasks},
     tool::definition::ToolError,
 };
 
@@ -34,6 +34,7 @@ pub(super) struct CallChanges {
     found: Mutex<Found>,
     /// Whether a command runs.
     runs: watch::Sender<bool>,
+    call: CallRef,
 }
 
 struct Found {
@@ -41,25 +42,38 @@ struct Found {
     set: Option<ChangeSet>,
     /// Edits whose outcome the tool has not told.
     pending: HashMap<AbsPath, Edit>,
-    /// The command that runs.
-    command: Option<Running>,
+    /// The command that runs, with its note.
+    command: Option<(Running, Option<Pending>)>,
+    /// A note of each change.
+    notes: Vec<Pending>,
 }
 
 impl CallChanges {
-    pub fn new(snapshots: &Arc<Snapshots>, root: &AbsPath, keeps: bool) -> Self {
-        let found = Found { set: Some(ChangeSet::new(root.clone())), pending: HashMap::new(), command: None };
-        Self { snapshots: Arc::clone(snapshots), keeps, found: Mutex::new(found), runs: watch::Sender::new(false) }
+    pub fn new(snapshots: &Arc<Snapshots>, root: &AbsPath, keeps: bool, call: &ToolPart) -> Self {
+        let found = Found { set: Some(ChangeSet::new(root.clone())), pending: HashMap::new(), command: None, notes: Vec::new() };
+        let (snapshots, call) = (Arc::clone(snapshots), CallRef::of(call));
+        Self { snapshots, call, keeps, found: Mutex::new(found), runs: watch::Sender::new(false) }
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores the content of a file before it is changed; an error if the call is closed.
-    pub async fn before_edit(&self, path: &AbsPath) -> Result<(), ToolError> {
+    /// Stores the content of a file before it is changed, and the content that it is planned to have (`None`: it is deleted); an
+    /// error if the call is closed.
+    pub async fn before_edit(&self, path: &AbsPath, planned: Option<&[u8]>) -> Result<(), ToolError> {
         let edit = if self.keeps { Some(self.snapshots.before_edit(path).await) } else { None };
+        let note = match &edit {
+            Some(edit) => {
+                let planned = edit.planned(planned.map(<[u8]>::to_vec)).await;
+                self.note(|set| set.changes.push(planned)).await
+            }
+            None => None,
+        };
         let mut found = self.found();
+        found.notes.extend(note);
         if found.set.is_none() {
+            found.notes.drain(..).for_each(Pending::remove);
             return Err(ToolError::Aborted);
         }
         found.pending.extend(edit.map(|edit| (path.clone(), edit)));
@@ -85,12 +99,17 @@ impl CallChanges {
     /// Notes the state of the files before a command runs in this directory; an error if the call is closed.
     pub async fn before_command(&self, following: &Arc<Following>, session: &SessionId, directory: &AbsPath) -> Result<(), ToolError> {
         let running = following.begin(session.clone()).await;
+        let reason = "the daemon ended while a command ran".to_owned();
+        let note = self.note(|set| set.uncovered.push(Uncovered { path: set.root.clone(), reason })).await;
         let mut found = self.found();
-        let Some(set) = &mut found.set else { return Err(ToolError::Aborted) };
+        let Some(set) = &mut found.set else {
+            note.into_iter().for_each(Pending::remove);
+            return Err(ToolError::Aborted);
+        };
         if !directory.is_within(following.root()) {
             set.uncovered.push(Uncovered { path: directory.clone(), reason: "a command ran there, outside of the project".into() });
         }
-        found.command = Some(running);
+        found.command = Some((running, note));
         self.runs.send_replace(true);
         Ok(())
     }
@@ -106,15 +125,40 @@ impl CallChanges {
     /// The command has ended.
     pub async fn after_command(&self) {
         let command = self.found().command.take();
-        if let Some(command) = command {
+        if let Some((command, of_command)) = command {
             let made = command.end().await;
-            self.found().set.iter_mut().for_each(|set| add(set, &made));
+            let note = if made.is_empty() { None } else { self.note(|set| add(set, &made)).await };
+            let mut found = self.found();
+            if note.is_some() || made.is_empty() {
+                of_command.into_iter().for_each(Pending::remove);
+            } else {
+                found.notes.extend(of_command);
+            }
+            found.notes.extend(note);
+            found.set.iter_mut().for_each(|set| add(set, &made));
         }
         self.runs.send_replace(false);
     }
 
+    /// Writes a note of changes that the conversation does not have yet.
+    async fn note(&self, add: impl FnOnce(&mut ChangeSet)) -> Option<Pending> {
+        let root = self.found().set.as_ref().map(|set| set.root.clone())?;
+        let mut set = ChangeSet::new(root);
+        add(&mut set);
+        let label = serde_json::to_value(&self.call).unwrap_or_default();
+        let note = self.snapshots.note(label, set).await;
+        // It is only needed if the process is killed.
+        note.inspect_err(|error| tracing::warn!(%error, "a change cannot be noted before it is made")).ok()
+    }
+
+    /// The conversation has the part that [`Self::close`] has returned.
+    pub async fn stored(&self) {
+        let notes = std::mem::take(&mut self.found().notes);
+        let _ = Tasks::spawn_blocking(move || notes.into_iter().for_each(Pending::remove)).await;
+    }
+
     /// Closes the call. Returns the part that names what it has changed, if anything.
-    pub async fn close(&self, call: &ToolPart) -> Option<PatchPart> {
+    pub async fn close(&self) -> Option<PatchPart> {
         // After an abort the command has a moment to end.
         let _ = tokio::time::timeout(COMMAND_END, self.runs.subscribe().wait_for(|runs| !*runs)).await;
         let (set, pending, command) = {
@@ -122,7 +166,8 @@ impl CallChanges {
             (found.set.take(), std::mem::take(&mut found.pending), found.command.take())
         };
         let mut set = set?;
-        if let Some(command) = command {
+        if let Some((command, note)) = command {
+            self.found().notes.extend(note);
             add(&mut set, &command.end().await);
             let reason = "a command had not ended when its call was closed".into();
             set.uncovered.push(Uncovered { path: set.root.clone(), reason });
@@ -132,37 +177,7 @@ impl CallChanges {
             let _guard = lock::lock(&path).await;
             set.changes.extend(self.snapshots.left(edit).await);
         }
-        if set.is_empty() {
-            return None;
-        }
-        let (mut files, mut uncovered) = (Vec::new(), Vec::new());
-        let unknown = |state: &State| matches!(state, State::Unknown { .. });
-        for change in &set.changes {
-            let is_covered = !unknown(&change.before) && !unknown(&change.after);
-            if is_covered { &mut files } else { &mut uncovered }.push(change.path.to_string());
-        }
-        uncovered.extend(set.uncovered.iter().map(|uncovered| uncovered.path.to_string()));
-        let hash = match self.snapshots.keep(&set).await {
-            Ok(id) => id.to_string(),
-            Err(error) => {
-                tracing::warn!(%error, "what a tool call has changed cannot be stored");
-                uncovered.append(&mut files);
-                String::new()
-            }
-        };
-        for list in [&mut files, &mut uncovered] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        Some(PatchPart {
-            id: ids::part_id(),
-            session_id: call.session_id.clone(),
-            message_id: call.message_id.clone(),
-            hash,
-            files,
-            uncovered,
-            call_id: Some(call.call_id.clone()),
-        })
+        if set.is_empty() { None } else { Some(patch::part(&self.snapshots, &set, self.call.clone()).await) }
     }
 }
 

@@ -18,7 +18,7 @@ use polytree_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::{batch::Batch, changes::CallChanges};
+use super::{batch::Batch, changes::CallChanges, child};
 use crate::{
     permission::{
         Answer, Question, grant_rule, granted_as,
@@ -29,7 +29,7 @@ use crate::{
     stdx::{ids, paths::AbsPath, time::now_ms, visible},
     store::{self, Unit},
     tool::{
-        context::{Approval, Ask, Host, ToolContext},
+        context::{Approval, Ask, Host, Job, ToolContext},
         definition::{ToolError, ToolOutput},
     },
 };
@@ -52,11 +52,11 @@ impl CallHost {
     pub fn new(turn: &Arc<Turn>, part: ToolPart, batch: &Arc<Batch>) -> Arc<Self> {
         Arc::new(Self {
             turn: Arc::clone(turn),
-            part: Mutex::new(Some(part)),
             waiting: AtomicUsize::new(0),
             answered: AtomicBool::new(false),
             batch: Arc::clone(batch),
-            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree, turn.workspace.keeps_changes),
+            changes: CallChanges::new(&turn.shared.snapshots, &turn.workspace.checkout.worktree, turn.workspace.keeps_changes, &part),
+            part: Mutex::new(Some(part)),
             slot: std::sync::Mutex::default(),
         })
     }
@@ -90,9 +90,10 @@ impl CallHost {
         let Some(mut part) = slot.take() else { return Ok(()) };
         let ToolState::Running(running) = &part.state else { return Ok(()) };
         part.state = closed(running, result);
-        let patch = self.changes.close(&part).await;
+        let patch = self.changes.close().await;
         let unit = patch.map(Part::Patch).into_iter().fold(self.turn.unit().part(Part::Tool(part)), Unit::part);
         self.turn.shared.store.commit(unit).await?;
+        self.changes.stored().await;
         self.rest();
         Ok(())
     }
@@ -168,6 +169,8 @@ impl CallHost {
         // A grant given elsewhere answers no question of an agent that only looks.
         let rules = self.turn.rules(&[]);
         let forced = ask.force || rules.denies_all("edit");
+        let session = &self.turn.session;
+        let title = if session.parent_id.is_some() { format!("{}: {}", session.title, ask.title) } else { ask.title };
         let permission = Permission {
             id: PermissionId::from_ulid(ids::next()),
             session_id: context.session_id.clone(),
@@ -176,11 +179,10 @@ impl CallHost {
             kind: ask.kind.into_owned(),
             patterns: ask.patterns,
             always: ask.always,
-            title: visible::exact(&ask.title),
+            title: visible::exact(&title),
             metadata: ask.metadata,
             time: PermissionTime { created },
         };
-        let session = &self.turn.session;
         let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
         let (id, mut answer) = self.turn.shared.broker.ask(question, rules).await.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
@@ -368,8 +370,8 @@ impl Host for CallHost {
         }
     }
 
-    async fn before_edit(&self, path: &AbsPath) -> Result<(), ToolError> {
-        self.changes.before_edit(path).await
+    async fn before_edit(&self, path: &AbsPath, planned: Option<&[u8]>) -> Result<(), ToolError> {
+        self.changes.before_edit(path, planned).await
     }
 
     async fn after_edit(&self, path: &AbsPath, content: Option<Vec<u8>>) {
@@ -386,6 +388,10 @@ impl Host for CallHost {
 
     async fn after_command(&self) {
         self.changes.after_command().await;
+    }
+
+    async fn run_child(&self, context: &ToolContext, job: Job) -> Result<ToolOutput, ToolError> {
+        child::run(&self.turn, context, job, || self.rest()).await
     }
 
     async fn todos(&self) -> Result<Vec<Todo>, ToolError> {

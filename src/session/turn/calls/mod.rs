@@ -2,6 +2,7 @@
 
 mod batch;
 mod changes;
+mod child;
 mod execute;
 mod host;
 
@@ -26,11 +27,12 @@ use super::{
     tools::available,
 };
 use crate::{
-    session::{Error, sampling},
+    session::{Error, ids, sampling},
     stdx::{paths::AbsPath, time::now_ms},
     tool::{
         definition::{AnyTool, Tool as _, ToolError, erase},
         invalid::Invalid,
+        task::Task,
     },
 };
 
@@ -84,6 +86,26 @@ pub(super) async fn run(
     }
     repeats.answer(was_cut, usable);
     execute(turn, prepared, beyond).await
+}
+
+/// Starts child sessions by calls that no model has made: their ids and their arguments.
+pub(super) async fn run_given(turn: &Arc<Turn>, message: &MessageId, given: Vec<(String, Value)>) -> Result<StepEnd, Error> {
+    let tool = erase(Task);
+    let prepared = given.into_iter().map(|(call_id, input)| {
+        let time = Span { start: now_ms(), end: None };
+        let part = ToolPart {
+            id: ids::part_id(),
+            session_id: turn.session.id.clone(),
+            message_id: message.clone(),
+            call_id,
+            tool: Task::NAME.to_owned(),
+            subject: tool.subject(&input, &turn.workspace.checkout.directory),
+            state: ToolState::Running(ToolRunning { input: input.clone(), title: None, metadata: None, time }),
+            metadata: None,
+        };
+        Prepared { part, tool: Arc::clone(&tool), input, repeated: false }
+    });
+    execute(turn, prepared.collect(), Vec::new()).await
 }
 
 /// Runs those calls of an answer that waited for a person when the last daemon stopped; answers given since then count.

@@ -103,7 +103,7 @@ pub(super) async fn before_step(
     }
     match compact(turn, history, Trigger::Threshold, last).await? {
         Compacted::Done => extend(turn, history, last.as_ref()).await?,
-        Compacted::Aborted => return Ok(Some(End::Aborted)),
+        Compacted::Aborted => return Ok(Some(aborted(turn))),
         // There is still room: the service is asked.
         Compacted::Failed(_) => state.summary_failed = true,
         Compacted::Nothing => {}
@@ -124,7 +124,7 @@ pub(super) async fn after_overflow(
             extend(turn, history, last.as_ref()).await?;
             Ok(None)
         }
-        Compacted::Aborted => Ok(Some(End::Aborted)),
+        Compacted::Aborted => Ok(Some(aborted(turn))),
         Compacted::Failed(error) => Ok(Some(End::Failed(error))),
         Compacted::Nothing => {
             let mut error = error;
@@ -136,6 +136,12 @@ pub(super) async fn after_overflow(
             Ok(Some(End::Failed(error)))
         }
     }
+}
+
+/// How a turn ends whose summary was aborted. When the daemon shuts down, its prompt is taken up by the next one, as after a
+/// crash.
+fn aborted(turn: &Turn) -> End {
+    if turn.shared.is_shutting_down() { End::Suspended } else { End::Aborted }
 }
 
 /// Stops sending old outputs of tools, where the settings want it.

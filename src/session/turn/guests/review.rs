@@ -1,6 +1,9 @@
 //! Tells clients what a step has changed in files, hunk by hunk, and the model what the user decided about its changes.
 
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use polytree_protocol::{
@@ -24,6 +27,26 @@ use crate::{
 struct Review {
     /// What the model is told in this turn.
     told: OnceLock<Option<String>>,
+    /// Whether a model call has succeeded.
+    is_read: AtomicBool,
+}
+
+impl Review {
+    /// Decisions count as told when a model call with them has succeeded.
+    async fn note(&self, turn: &Turn, ended: &StepEnd) -> Result<(), Error> {
+        if self.told.get().is_none_or(Option::is_none) || self.is_read.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (store, session, prompt) = (&turn.shared.store, turn.session.id.clone(), turn.user.id.clone());
+        if matches!(ended, StepEnd::Failed { .. } | StepEnd::Aborted) {
+            store.untell_reviews(session, prompt).await?;
+        } else {
+            self.is_read.store(true, Ordering::Relaxed);
+            // An earlier call of this turn may have failed.
+            store.tell_reviews(session, prompt).await?;
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn join() -> Box<dyn Guest> {
@@ -47,6 +70,7 @@ impl Guest for Review {
     }
 
     async fn after_step(&self, turn: &Turn, step: &mut Step, ended: &StepEnd) -> Result<Option<Next>, Error> {
+        self.note(turn, ended).await?;
         if *ended == StepEnd::Answered {
             return Ok(None);
         }

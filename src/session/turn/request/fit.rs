@@ -2,13 +2,15 @@
 //! Pure.
 
 use polytree_protocol::{
-    message::{AssistantMessage, MessageWithParts, Tokens},
+    message::{AssistantMessage, Message, MessageWithParts, PromptState, Tokens},
+    part::{Part, ToolState},
     provider::ModelRef,
 };
+use serde_json::Value;
 
 use super::{
-    history,
-    visible::{answer, last_summary},
+    history::{self, is_kept},
+    visible::{answer, last_summary, visible},
 };
 use crate::provider::definition::{AssistantContent, Media, ModelMessage, ModelRequest, UserContent};
 
@@ -58,14 +60,43 @@ fn prompt(request: &ModelRequest, past: &[MessageWithParts]) -> u64 {
     let tools = request
         .tools
         .iter()
-        .map(|tool| TOKENS_PER_ITEM + text_tokens(&tool.name) + text_tokens(&tool.description) + text_tokens(&tool.parameters.to_string()));
+        .map(|tool| TOKENS_PER_ITEM + text_tokens(&tool.name) + text_tokens(&tool.description) + json_tokens(&tool.parameters));
     system + tools.sum::<u64>() + request.messages.iter().map(tokens).sum::<u64>()
 }
 
 /// About how many tokens of the context a conversation takes: what a service counted last, of any model, and an upper estimate
 /// of what was added since. Without a count instructions and tools are not included.
 pub fn used(past: &[MessageWithParts], model: &ModelRef) -> u64 {
-    counted(past, model, |_| true).unwrap_or_else(|| history::to_model(past, model).iter().map(tokens).sum())
+    counted(past, model, |_| true).unwrap_or_else(|| {
+        let shown = visible(past);
+        let summary = shown.summary.map_or(0, |summary| TOKENS_PER_ITEM + text_tokens(&summary.text()));
+        summary + shown.messages.into_iter().map(stored_tokens).sum::<u64>()
+    })
+}
+
+/// An upper estimate of the tokens of a stored message, without a copy of its texts.
+fn stored_tokens(message: &MessageWithParts) -> u64 {
+    let part = |part: &Part| match part {
+        Part::Text(part) => text_tokens(&part.text),
+        Part::Reasoning(part) => text_tokens(&part.text),
+        Part::File(_) => TOKENS_PER_ATTACHMENT,
+        Part::Tool(part) => {
+            let (input, output, attachments) = match &part.state {
+                ToolState::Completed(state) if state.time.compacted.is_some() => (&state.input, "", 0),
+                ToolState::Completed(state) => (&state.input, state.output.as_str(), state.attachments.len() as u64),
+                ToolState::Error(state) => (&state.input, state.error.as_str(), 0),
+                ToolState::Pending(_) | ToolState::Running(_) => return 0,
+            };
+            let call = text_tokens(&part.tool) + json_tokens(input);
+            3 * TOKENS_PER_ITEM + call + text_tokens(output) + attachments * TOKENS_PER_ATTACHMENT
+        }
+        _ => 0,
+    };
+    match &message.info {
+        Message::User(prompt) if prompt.state == PromptState::Cancelled => 0,
+        Message::Assistant(info) if !is_kept(info) => 0,
+        _ => TOKENS_PER_ITEM + message.parts.iter().map(part).sum::<u64>(),
+    }
 }
 
 /// The last count, of an answer of the right model, and an upper estimate of what was added since. What was counted before the
@@ -93,6 +124,25 @@ fn text_tokens(text: &str) -> u64 {
     (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
+/// Those of a value as JSON.
+fn json_tokens(value: &Value) -> u64 {
+    struct Length(u64);
+    impl std::io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // Neither a value nor this writer can fail.
+    let _ = serde_json::to_writer(&mut length, value);
+    length.0.div_ceil(BYTES_PER_TOKEN)
+}
+
 fn media_tokens(media: &[Media]) -> u64 {
     media.len() as u64 * TOKENS_PER_ATTACHMENT
 }
@@ -105,7 +155,7 @@ pub fn tokens(message: &ModelMessage) -> u64 {
     };
     let assistant = |content: &AssistantContent| match content {
         AssistantContent::Text(text) | AssistantContent::Reasoning { text, .. } => text_tokens(text),
-        AssistantContent::ToolCall { name, input, .. } => TOKENS_PER_ITEM + text_tokens(name) + text_tokens(&input.to_string()),
+        AssistantContent::ToolCall { name, input, .. } => TOKENS_PER_ITEM + text_tokens(name) + json_tokens(input),
     };
     TOKENS_PER_ITEM
         + match message {
@@ -119,7 +169,7 @@ pub fn tokens(message: &ModelMessage) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use polytree_protocol::{message::Message, provider::ModelLimit};
+    use polytree_protocol::provider::ModelLimit;
     use serde_json::{Map, json};
 
     use super::*;

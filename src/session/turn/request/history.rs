@@ -1,6 +1,7 @@
 //! Stored messages become what a model reads. Pure.
 
 use polytree_protocol::{
+    id::PartId,
     message::{AssistantMessage, Message, MessageErrorName, MessageWithParts, PromptState},
     part::{Attachment, FilePart, Part, RunningChild, ToolState},
     provider::ModelRef,
@@ -35,14 +36,13 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
                 if is_begun && index == 0 {
                     content.push(UserContent::Text(BEGUN.to_owned()));
                 }
-                // Two user messages in a row happen after a failure; services want them as one.
-                match history.last_mut() {
-                    Some(ModelMessage::User(last)) => last.extend(content),
-                    _ => history.push(ModelMessage::User(content)),
-                }
+                push_user(&mut history, content);
             }
             Message::Assistant(info) => {
-                if is_kept(info) {
+                let given = given(&message.parts);
+                if !given.is_empty() {
+                    push_user(&mut history, given);
+                } else if is_kept(info) {
                     push_answer(&mut history, &message.parts, info.provider_id == model.provider_id && info.model_id == model.model_id);
                 }
             }
@@ -54,6 +54,37 @@ pub fn to_model(messages: &[MessageWithParts], model: &ModelRef) -> Vec<ModelMes
 const BEGUN: &str = "<system-reminder>\nWork on this request has begun: the summary above says what was done and what comes next. Continue from there and do not begin again.\n</system-reminder>";
 
 const PRUNED: &str = "[This output was removed to save space. Call the tool again if it is still needed.]";
+
+/// What the id of a call begins with that does a job of a prompt; the rest is the id of the part.
+const CALL_OF: &str = "subtask_";
+
+/// The call that does the job of a part.
+pub fn call_of(part: &PartId) -> String {
+    format!("{CALL_OF}{part}")
+}
+
+/// The part whose job a call does.
+pub fn part_of(call: &str) -> Option<&str> {
+    call.strip_prefix(CALL_OF)
+}
+
+/// The jobs of a prompt, with what came of them. No model has made these calls, so the model reads them as text.
+fn given(parts: &[Part]) -> Vec<UserContent> {
+    let text = |part: &Part| {
+        let Part::Tool(part) = part else { return None };
+        part_of(&part.call_id)?;
+        let (input, result) = match &part.state {
+            ToolState::Completed(state) if state.time.compacted.is_some() => (&state.input, PRUNED),
+            ToolState::Completed(state) => (&state.input, state.output.as_str()),
+            ToolState::Error(state) => (&state.input, state.error.as_str()),
+            ToolState::Pending(_) | ToolState::Running(_) => return None,
+        };
+        let field = |name: &str| input[name].as_str().unwrap_or_default();
+        let (agent, prompt) = (field("subagent_type"), field("prompt"));
+        Some(UserContent::Text(format!("The user had the agent {agent:?} do this job:\n\n{prompt}\n\nWhat came of it:\n\n{result}")))
+    };
+    parts.iter().filter_map(text).collect()
+}
 
 /// Whether an answer is sent back to the model: all but failed ones, and what those that broke off had said.
 pub fn is_kept(info: &AssistantMessage) -> bool {
@@ -150,6 +181,14 @@ fn media(part: &FilePart) -> Option<Media> {
 fn data_url(url: &str, mime: &str, filename: Option<&str>) -> Option<Media> {
     let (_, base64) = url.strip_prefix("data:")?.split_once(";base64,")?;
     Some(Media { mime: mime.to_owned(), filename: filename.map(str::to_owned), base64: base64.to_owned() })
+}
+
+/// Two user messages in a row happen after a failure; services want them as one.
+fn push_user(history: &mut Vec<ModelMessage>, content: Vec<UserContent>) {
+    match history.last_mut() {
+        Some(ModelMessage::User(last)) => last.extend(content),
+        _ => history.push(ModelMessage::User(content)),
+    }
 }
 
 fn push_answer(history: &mut Vec<ModelMessage>, parts: &[Part], same_model: bool) {

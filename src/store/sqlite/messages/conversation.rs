@@ -16,16 +16,21 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// The messages whose numbers are in the range, oldest first.
 pub(super) fn range(connection: &Connection, session: &SessionId, from: i64, before: i64) -> Result<Vec<MessageWithParts>> {
-    filtered(connection, session, "message.seq >= ?2 AND message.seq < ?3", params![session.as_str(), from, before])
+    filtered(connection, session, "", "message.seq >= ?2 AND message.seq < ?3", params![session.as_str(), from, before])
 }
 
-/// The messages of a session that the filter lets through, oldest first. The first of the values is the session's id.
-pub(super) fn filtered(connection: &Connection, session: &SessionId, filter: &str, values: impl Params) -> Result<Vec<MessageWithParts>> {
+/// The messages that the filter lets through, oldest first, without the parts that only say when a step began and ended: no
+/// model reads them. The first of the values is the session's id.
+pub(super) fn of_model(connection: &Connection, session: &SessionId, filter: &str, values: impl Params) -> Result<Vec<MessageWithParts>> {
+    filtered(connection, session, r#"AND substr(part.data, 1, 14) <> '{"type":"step-'"#, filter, values)
+}
+
+fn filtered(connection: &Connection, session: &SessionId, parts: &str, filter: &str, values: impl Params) -> Result<Vec<MessageWithParts>> {
     let cursor = newest_cursor(connection)?;
     // The order of the columns is the order of the nested loops, so nothing is sorted.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT message.seq, message.data, part.seq, part.data, part_tail.delta
-         FROM message LEFT JOIN part ON part.message_id = message.id LEFT JOIN part_tail ON part_tail.part_id = part.id
+         FROM message LEFT JOIN part ON part.message_id = message.id {parts} LEFT JOIN part_tail ON part_tail.part_id = part.id
          WHERE message.session_id = ?1 AND ({filter}) ORDER BY message.seq, part.seq, part_tail.cursor"
     ))?;
     let mut rows = statement.query(values)?;

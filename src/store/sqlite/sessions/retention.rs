@@ -15,8 +15,11 @@ type Result<T> = std::result::Result<T, Error>;
 pub(super) const HIDDEN: &str = "";
 /// The sessions that are at work or have prompts that wait.
 const AT_WORK: &str = "SELECT session_id FROM turn UNION SELECT session_id FROM message WHERE open UNION SELECT session_id FROM queue";
-/// Whether a session has an undo that can be taken back. `instr` is faster than parsing.
-const UNDONE: &str = "(instr(session.data, '\"revert\":') AND session.data ->> '$.revert' IS NOT NULL)";
+/// The undone hunks that the model was not told of. `instr` is faster than parsing.
+const UNDONE_HUNKS: &str = "FROM review WHERE told IS NULL AND instr(data, '\"undone\"')";
+/// Whether a session has an undo that can be taken back.
+const UNDONE: &str = "((instr(session.data, '\"revert\":') AND session.data ->> '$.revert' IS NOT NULL)
+    OR session.id IN (SELECT session_id FROM review WHERE told IS NULL AND instr(data, '\"undone\"')))";
 
 impl Retention for SqliteRows<'_> {
     fn retained(&self, only: Option<&SessionId>) -> Result<Vec<RetainedSession>> {
@@ -43,7 +46,9 @@ impl Retention for SqliteRows<'_> {
             "SELECT coalesce(part.data ->> '$.hash', ''), coalesce(part.data ->> '$.state.metadata.outputPath', '')
              FROM session JOIN message ON message.session_id = session.id JOIN part ON part.message_id = message.id
              WHERE (session.id IN ({AT_WORK}) OR {UNDONE}) AND (instr(part.data, '\"hash\":') OR instr(part.data, '\"outputPath\":'))
-             UNION ALL SELECT coalesce(data ->> '$.revert.snapshot', ''), '' FROM session WHERE {UNDONE}"
+             UNION ALL SELECT coalesce(data ->> '$.revert.snapshot', ''), '' FROM session WHERE {UNDONE}
+             UNION ALL SELECT coalesce(data ->> '$.text', ''), '' {UNDONE_HUNKS}
+             UNION ALL SELECT coalesce(data ->> '$.result', ''), '' {UNDONE_HUNKS}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
