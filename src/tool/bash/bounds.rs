@@ -147,8 +147,9 @@ fn changes(analysis: &Analysis, surroundings: &Surroundings<'_>) -> Vec<Changed>
 /// Where a grant of the command holds, for what it runs there.
 fn place(bound: &Bound, analysis: &Analysis, surroundings: &Surroundings<'_>, programs: &mut Programs) -> Option<String> {
     let directory = only(&bound.directory, surroundings)?;
+    let here = if bound.is_exact { format!("[in {directory}, as shown]") } else { format!("[in {directory}]") };
     if !bound.runs_files {
-        return Some(format!("[in {directory}]"));
+        return Some(here);
     }
     let Some(program) = &bound.program else {
         // A tool may look for its files in the directories above too.
@@ -156,7 +157,7 @@ fn place(bound: &Bound, analysis: &Analysis, surroundings: &Surroundings<'_>, pr
         let is_run = |place: &AbsPath| top.is_within(place) || (place.is_within(top) && !is_inert(place));
         let mut before = programs.before(bound, analysis, surroundings).filter(|change| change.brings_content);
         let is_same = before.all(|change| change.places.as_ref().is_some_and(|places| !places.iter().any(is_run)));
-        return is_same.then(|| format!("[in {directory}]"));
+        return is_same.then_some(here);
     };
     let file = only(program, surroundings)?;
     // What other programs do to the file is not in the line.

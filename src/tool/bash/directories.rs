@@ -2,7 +2,7 @@
 //! Symlinks are followed, also those that lead nowhere yet.
 
 use super::{
-    commands::{Access, PathUse, Rest},
+    commands::{Access, Anchor, PathUse, Rest},
     places::{Surroundings, Target, linked, targets},
 };
 use crate::{
@@ -72,8 +72,10 @@ fn outside_of(usage: &PathUse, surroundings: &Surroundings<'_>) -> Vec<String> {
         found.splice(0..0, targets(&whole, surroundings));
     }
     if found.is_empty() {
-        // Names alone are not secret, and a word that may not be a path is not asked about.
-        let matters = !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
+        // Names alone are not secret, but for those in the home of somebody else, and a word that may not be a path is not
+        // asked about.
+        let is_home = usage.access == Access::List && usage.anchor == Anchor::Unknown && usage.text.starts_with('~');
+        let matters = is_home || !matches!(usage.access, Access::List | Access::Unsure) && !usage.text.is_empty();
         return if matters { vec![format!("{}/*", usage.text.trim_end_matches('/'))] } else { Vec::new() };
     }
     let mut behind_links = Vec::new();

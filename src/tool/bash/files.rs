@@ -7,8 +7,9 @@ use std::{collections::BTreeSet, path::Path};
 use polytree_protocol::permission::Action;
 
 use super::{
-    commands::{Access, Analysis, Extent, Found, PathUse, Rest},
+    commands::{Access, Analysis, Change, Extent, Found, PathUse, Rest},
     directories::is_harmless_device,
+    git_uses::{self, Use},
     places::{Surroundings, Target, bases, linked, targets},
     stored,
 };
@@ -30,7 +31,7 @@ pub(super) struct Files {
 
 /// Looks at every path of the line.
 pub(super) fn files(analysis: &Analysis, surroundings: &Surroundings<'_>, worktree: &AbsPath, rules: &Rules) -> Files {
-    let mut look = Look { surroundings, worktree, rules, files: Files::default(), left: MAX_ENTRIES, seen: BTreeSet::new() };
+    let mut look = Look { analysis, surroundings, worktree, rules, files: Files::default(), left: MAX_ENTRIES, seen: BTreeSet::new() };
     for usage in &analysis.paths {
         look.at(usage);
     }
@@ -39,6 +40,7 @@ pub(super) fn files(analysis: &Analysis, surroundings: &Surroundings<'_>, worktr
 }
 
 struct Look<'a> {
+    analysis: &'a Analysis,
     surroundings: &'a Surroundings<'a>,
     worktree: &'a AbsPath,
     rules: &'a Rules,
@@ -198,7 +200,7 @@ impl Look<'_> {
         let pattern = pattern.map(|glob| glob.compile_matcher());
         if let Some(extent) = what.tracked {
             let may_be = |name: &str| pattern.as_ref().is_none_or(|pattern| Path::new(name).iter().any(|part| pattern.is_match(part)));
-            self.stored(target, extent, may_be);
+            self.stored(target, extent, what.differs, may_be);
             return;
         }
         let is_file = !target.real.as_path().is_dir();
@@ -220,9 +222,10 @@ impl Look<'_> {
     }
 
     /// What git has stored.
-    fn stored(&mut self, target: &Target, extent: Extent, may_be: impl Fn(&str) -> bool) {
+    fn stored(&mut self, target: &Target, extent: Extent, differs: bool, may_be: impl Fn(&str) -> bool) {
         let may_matter = |name: &str| may_be(name) && self.rules.may_restrict("read", name);
-        match stored::files(target, extent, self.worktree, may_matter) {
+        let differs = differs && self.keeps_tracked();
+        match stored::files(target, extent, differs, self.worktree, may_matter) {
             Some(names) => {
                 for name in names {
                     if !self.files.read.contains(&name) && self.rules.evaluate_quiet("read", &name) != Action::Allow {
@@ -235,6 +238,20 @@ impl Look<'_> {
         }
     }
 
+    /// Whether nothing in the line changes the index, or files that rules ask about.
+    fn keeps_tracked(&self) -> bool {
+        let is_free = |target: &Target| {
+            let names = self.names(target);
+            let is_file = !target.is_below && !target.real.as_path().is_dir();
+            is_file && names.iter().all(|name| self.rules.evaluate_quiet("read", name) == Action::Allow)
+        };
+        let is_harmless = |change: &Change| {
+            let found = targets(&change.path, self.surroundings);
+            !found.is_empty() && found.iter().all(is_free)
+        };
+        self.analysis.changes.iter().all(is_harmless) && git_uses::usage(self.analysis, &git_uses::commands(self.analysis)) == Use::Looks
+    }
+
     fn changes(&mut self, target: &Target) {
         for name in self.names(target) {
             if !self.files.edit.contains(&name) && self.rules.evaluate_quiet("edit", &name) != Action::Allow {
@@ -245,6 +262,9 @@ impl Look<'_> {
 
     /// The files below a directory.
     fn walk(&mut self, target: &Target, hidden: bool, ignored: bool) -> Vec<Target> {
+        // What the line writes there may take a file out of hiding.
+        let unhides = self.analysis.changes.iter().any(|change| change.path.text.ends_with("ignore"));
+        let (hidden, ignored) = (hidden || unhides, ignored || unhides);
         let mut walk = ignore::WalkBuilder::new(&target.real);
         walk.hidden(!hidden)
             .ignore(!ignored)
@@ -253,6 +273,9 @@ impl Look<'_> {
             .git_global(false)
             .parents(!ignored)
             .follow_links(false);
+        if !ignored {
+            walk.add_custom_ignore_filename(".rgignore");
+        }
         walk.filter_entry(|entry| entry.file_name() != ".git");
         let mut files = Vec::new();
         for entry in walk.build().flatten() {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     permission::Pattern,
-    tool::bash::programs::{Anchor, Bound, PathUse, Rest},
+    tool::bash::programs::{Anchor, Bound, Found, PathUse, Rest},
 };
 
 /// One command that would run.
@@ -82,6 +82,24 @@ pub struct Analysis {
 }
 
 impl Analysis {
+    /// Where the line changes which files a pattern means (`shopt -s dotglob`), a pattern stands for all of such names below.
+    #[must_use]
+    pub(super) fn with_wide_patterns(mut self) -> Self {
+        const WIDE: &[&str] = &["dotglob", "globstar", "nocaseglob"];
+        let is_wide =
+            |command: &SimpleCommand| command.words[0] == "shopt" && command.words.iter().any(|word| WIDE.contains(&word.as_str()));
+        if !self.commands.iter().any(is_wide) {
+            return self;
+        }
+        for usage in self.paths.iter_mut().chain(self.changes.iter_mut().map(|change| &mut change.path)) {
+            let Some(Rest::Pattern(pattern)) = &usage.rest else { continue };
+            let name = pattern.rsplit('/').next().unwrap_or_default().to_lowercase();
+            let name = Some(name).filter(|name| !name.contains(['[', '{', '\\']) && !name.chars().all(|character| character == '*'));
+            usage.rest = Some(Rest::Found(Found { name, hidden: true, ignored: true, ..Found::default() }));
+        }
+        self
+    }
+
     /// Whether some path could be any: only running would tell.
     #[must_use]
     pub fn hides_paths(&self) -> bool {

@@ -12,7 +12,7 @@ use super::{
     quiet::is_stream,
     scripts::Scripts,
     syntax::{Assignment, Command, Compound, Evaluated, Item, Joined, Parsed, Part, Redirect, Scope, Script, Simple, Value, Word},
-    values::{Values, variable},
+    values::{Values, variable, words_of},
 };
 use crate::tool::bash::programs::{Access, Anchor, Dialect, Given, Inner, PathUse, Place, Rest, printed_names, program_name, redirection};
 
@@ -249,6 +249,11 @@ impl Collector {
 
     fn compound(&mut self, parsed: &Parsed, compound: &Compound, flow: &mut Flow, depth: usize) {
         self.words(parsed, &compound.words, flow, depth);
+        if compound.lists && self.expanded <= MAX_PARTS {
+            let names: Vec<Argument> = compound.words.iter().flat_map(arguments).collect();
+            self.expanded += names.len();
+            self.list(&names, &flow.place);
+        }
         let mut inside = flow.clone();
         inside.functions.extend(compound.defines.clone());
         for script in &compound.scripts {
@@ -376,7 +381,9 @@ impl Collector {
         if *extends {
             self.variables.extend(name);
         }
-        self.variable(name, &single(value), exported, flow, depth);
+        let value = single(value);
+        self.list(&words_of(&value), &flow.place);
+        self.variable(name, &value, exported, flow, depth);
     }
 
     /// A variable that gets a value which some program may run.

@@ -10,7 +10,7 @@ use super::{
     syntax::Value,
     values::variable,
 };
-use crate::tool::bash::programs::{Bound, Effects, Given, Inner, Place, effects, program_name, spelled};
+use crate::tool::bash::programs::{Bound, Effects, Given, Inner, Place, effects, listed, program_name, spelled};
 
 /// They change files and bring no new content.
 const WITHOUT_CONTENT: &[&str] = &["mkdir", "touch", "chmod", "chown", "chgrp", "rm", "rmdir", "unlink"];
@@ -68,6 +68,13 @@ impl Collector {
             self.possible.extend(found.possible.iter().map(text));
         }
         found
+    }
+
+    /// Words of which those that are file name patterns list a directory.
+    pub(super) fn list(&mut self, words: &[Argument], place: &Place) {
+        for word in words.iter().filter(|word| word.glob.is_some()) {
+            self.touch(listed(word, place), false);
+        }
     }
 
     /// The command that was pushed last may call a function of this line, and what that does is judged where it is defined.

@@ -227,7 +227,7 @@ impl Parser<'_> {
             "}"
         };
         scripts.push(self.block(end)?);
-        Ok(conditional(scripts, words))
+        Ok(Compound { lists: true, ..conditional(scripts, words) })
     }
 
     fn case_command(&mut self) -> Reading<Compound> {
@@ -444,7 +444,7 @@ impl Parser<'_> {
 }
 
 fn conditional(scripts: Vec<Script>, words: Vec<Word>) -> Compound {
-    Compound { scope: Scope::Maybe, defines: None, scripts, words, redirects: Vec::new() }
+    Compound { scope: Scope::Maybe, defines: None, scripts, words, lists: false, redirects: Vec::new() }
 }
 
 /// `{name}` before a redirection takes a new descriptor, whose number `name` gets.

@@ -38,5 +38,5 @@ pub fn analyse(line: &str, dialect: Dialect) -> Analysis {
         collector = collector.again(values);
         collector.line(line, dialect);
     }
-    collector.finish(line)
+    collector.finish(line).with_wide_patterns()
 }

@@ -73,6 +73,8 @@ pub(super) struct Compound {
     pub scripts: Vec<Script>,
     /// Words that are expanded but are no command: those of `for`, `case`, `[[`, `((`.
     pub words: Vec<Word>,
+    /// The words become names of files, as those of `for` do.
+    pub lists: bool,
     pub redirects: Vec<Redirect>,
 }
 

@@ -186,6 +186,14 @@ fn elements(raw: &str) -> Option<Vec<Argument>> {
     (!inside.contains(['$', '`', '\'', '"', '\\', '{', '(', '=', '#'])).then(|| inside.split_whitespace().map(of_text).collect())
 }
 
+/// The words of a value that may become names of files when it is set: those of an array, or the value itself.
+pub(super) fn words_of(value: &Argument) -> Vec<Argument> {
+    match value.text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+        Some(inside) => inside.split_whitespace().filter(|word| !word.contains(['$', '`', '\'', '"', '\\'])).map(of_text).collect(),
+        None => vec![value.clone()],
+    }
+}
+
 fn of_text(text: &str) -> Argument {
     Argument { glob: text.find(['*', '?', '[']), tilde: text.starts_with('~'), ..Argument::plain(text) }
 }

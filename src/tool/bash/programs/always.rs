@@ -1,9 +1,10 @@
 //! What "always" grants for a command: what was shown, and nothing that does more. Commands that only look are granted with
 //! any arguments and everywhere; all others are granted as they stand and in their directory, and a script with its content.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashSet, sync::LazyLock};
 
 use super::{
+    builds,
     effects::{Given, program_name},
     identity::Identity,
     place::{Access, Bound, path_uses},
@@ -27,19 +28,16 @@ enum Reach {
     Looks,
     /// All of its arguments in the directory.
     Builds,
+    /// Only what was shown, though its options would let a grant for more cover it.
+    Exactly,
     /// Only what was shown.
     Shown,
 }
 
 /// The commands of `tables/grants.txt`, their words joined by blanks.
-static REACH: LazyLock<HashMap<String, Reach>> = LazyLock::new(|| {
-    let mut reach = HashMap::new();
-    for line in include_str!("tables/grants.txt").lines() {
-        let Some((word, names)) = line.split_once(':').filter(|_| !line.starts_with('#')) else { continue };
-        let kind = if word == "looks" { Reach::Looks } else { Reach::Builds };
-        reach.extend(names.split_whitespace().map(|name| (name.replace('@', " "), kind)));
-    }
-    reach
+static LOOKS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let lines = include_str!("tables/grants.txt").lines().filter_map(|line| line.strip_prefix("looks:"));
+    lines.flat_map(str::split_whitespace).map(|name| name.replace('@', " ")).collect()
 });
 
 /// A grant.
@@ -65,7 +63,8 @@ pub(super) fn always(words: &[Argument], identity: &Identity, notes: &Notes, giv
     let reach = if program.is_some() { Reach::Shown } else { reach(name, words, identity) };
     let runs_files = runs_files || program.is_some();
     let file = program.and_then(|program| path_uses(program, given.place, Access::Read).pop());
-    let bound = (reach != Reach::Looks).then(|| Bound::new(given.place, file, runs_files));
+    let bound = Bound { is_exact: reach == Reach::Exactly, ..Bound::new(given.place, file, runs_files) };
+    let bound = (reach != Reach::Looks).then_some(bound);
     let is_never = NEVER.contains(&name) || notes.is_never;
     let pattern = if is_never { None } else { pattern(words, identity, notes, given, reach) };
     Grant { pattern, bound }
@@ -84,13 +83,13 @@ fn pattern(words: &[Argument], identity: &Identity, notes: &Notes, given: Given<
     let is_module = words.get(1).is_some_and(|word| word.text == "-m");
     let has_option = !is_module && words[1..=identity.last()].iter().any(|word| word.text.starts_with('-'));
     let is_known = !(notes.is_exact || identity.is_short() || (has_option && !identity.knows_options()));
-    if is_known && reach != Reach::Shown { prefix(identity.last() + 1).or_else(exact) } else { exact() }
+    if is_known && matches!(reach, Reach::Looks | Reach::Builds) { prefix(identity.last() + 1).or_else(exact) } else { exact() }
 }
 
 /// The file that a shell or an interpreter runs.
-fn script<'a>(name: &str, words: &'a [Argument], notes: &Notes) -> Option<&'a Argument> {
-    if let Some(at) = notes.script_at {
-        return words.get(at);
+fn script<'a>(name: &str, words: &'a [Argument], notes: &'a Notes) -> Option<&'a Argument> {
+    if notes.script.is_some() {
+        return notes.script.as_ref();
     }
     shells::shell(name)?;
     let has_code = words[1..].iter().any(|word| word.text.starts_with(['-', '+']) && word.text.contains('c'));
@@ -99,10 +98,14 @@ fn script<'a>(name: &str, words: &'a [Argument], notes: &Notes) -> Option<&'a Ar
 
 fn reach(name: &str, words: &[Argument], identity: &Identity) -> Reach {
     let named = identity.words(words);
+    let is_tests = matches!(name, "python" | "python3") && named.get(1..) == Some(&["-m", "pytest"]);
     let of = |length: usize| {
         let rest = named.get(1..length)?;
-        REACH.get(&[&[name], rest].concat().join(" ")).copied()
+        let full = if is_tests { "pytest".to_owned() } else { [&[name], rest].concat().join(" ") };
+        if builds::is_known(&full) {
+            return Some(if builds::is_plain(&full, words) { Reach::Builds } else { Reach::Exactly });
+        }
+        LOOKS.contains(&full).then_some(Reach::Looks)
     };
-    let is_tests = matches!(name, "python" | "python3") && named.get(1..) == Some(&["-m", "pytest"]);
-    if is_tests { Reach::Builds } else { (1..=named.len().min(3)).rev().find_map(of).unwrap_or(Reach::Shown) }
+    (1..=named.len().min(3)).rev().find_map(of).unwrap_or(Reach::Shown)
 }

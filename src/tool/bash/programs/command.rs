@@ -6,7 +6,7 @@ use super::{
     find::find,
     identity::identify,
     options,
-    place::{Access, here},
+    place::{Access, here, listed},
     shells,
     walk::Notes,
     word::Argument,
@@ -36,6 +36,10 @@ pub(in crate::tool) fn effects(words: &[Argument], given: Given<'_>) -> Effects 
             Some(dialect) => shells::run(words, dialect, given, &mut effects),
             None => notes = options::apply(name, words, &identity, given, &mut effects),
         },
+    }
+    // A file name pattern lists a directory, whatever the command does with the names.
+    for word in words.iter().skip(1).filter(|word| word.glob.is_some()) {
+        effects.paths.extend(listed(word, given.place));
     }
     if !effects.elsewhere.is_empty() {
         look_for_input_elsewhere(given, &mut notes, &mut effects);

@@ -45,6 +45,9 @@ impl Walk<'_, '_> {
     pub(super) fn recipe(&mut self, word: &Argument) {
         self.effects.is_unclear |= is_input(word);
         self.file(word, Access::Read);
+        // A grant is bound to the content of one file.
+        self.notes.is_never |= self.notes.script.is_some();
+        self.notes.script = Some(word.clone());
     }
 
     /// Statements for a database. Its client runs programs by commands of its own.

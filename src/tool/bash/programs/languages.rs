@@ -141,7 +141,6 @@ const GIT: &[&str] = &[
     "color.",
     "column.",
     "commit.gpgsign",
-    "commit.verbose",
     "core.abbrev",
     "core.autocrlf",
     "core.eol",

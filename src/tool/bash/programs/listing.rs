@@ -3,6 +3,7 @@
 use super::{
     effects::program_name,
     find,
+    selection::Selection,
     word::{Argument, Extent, Found},
 };
 
@@ -14,7 +15,12 @@ pub(in crate::tool) fn printed_names(words: &[Argument], before: &[Argument]) ->
     let names = match program_name(name) {
         "find" | "gfind" => find::printed(words),
         "git" => git(rest),
-        "rg" => search(rest, &["l", "--files-with-matches", "--files"]).map(|is_all| vec![here(is_all, is_all)]),
+        "rg" => search(rest, &["l", "--files-with-matches", "--files"]).map(|is_all| {
+            let chosen = Selection::of_ripgrep(rest).chosen(is_all);
+            let place = |directory: &Option<String>| Argument::plain(directory.as_deref().unwrap_or("."));
+            let names: Vec<Argument> = chosen.into_iter().map(|chosen| place(&chosen.directory).below(chosen.found)).collect();
+            if names.is_empty() { vec![here(is_all, is_all)] } else { names }
+        }),
         "fd" | "fdfind" => search(rest, &[""]).map(|is_all| vec![here(is_all, is_all)]),
         "grep" => grep(rest, before),
         "ls" => list(rest),
@@ -303,7 +309,11 @@ mod tests {
             ("echo a | grep -- x list", ""),
             ("grep -l --label=/etc/x y", ""),
             ("rg -lL foo", ""),
-            ("rg -l -tjs foo", "./{}::"),
+            ("rg -l -tswift foo", "./{}:{*.swift}:hidden"),
+            ("rg --files -g .env", "./{}:.env:hidden+ignored"),
+            ("rg -l --glob=src/** foo", "src/{}::hidden+ignored"),
+            ("rg -l -g !x foo", "./{}::"),
+            ("rg -lg .env foo", ""),
             ("fd --search-path=/etc x", ""),
             ("fd -Hl x", ""),
             ("printf .e%s nv", ""),

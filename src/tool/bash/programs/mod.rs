@@ -3,6 +3,7 @@
 
 mod always;
 mod arity;
+mod builds;
 mod code;
 mod command;
 mod effects;
@@ -16,6 +17,7 @@ mod listing;
 mod operands;
 mod options;
 mod place;
+mod selection;
 mod shells;
 mod special;
 mod table;
@@ -31,6 +33,6 @@ pub use effects::Dialect;
 pub(in crate::tool) use effects::{Effects, Given, Inner, program_name};
 pub(in crate::tool) use listing::printed_names;
 pub use place::{Access, Anchor, Bound, PathUse, Rest};
-pub(in crate::tool) use place::{Place, environment_variable, redirection};
+pub(in crate::tool) use place::{Place, environment_variable, listed, redirection};
 pub(in crate::tool) use word::{Argument, quoted, spelled};
 pub use word::{Extent, Found};

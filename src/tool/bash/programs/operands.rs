@@ -55,7 +55,7 @@ impl Walk<'_, '_> {
         }
         self.effects.is_unclear |= self.program.is(Trait::Unseen);
         if self.program.is(Trait::Tracked) && operands.len() <= 1 {
-            self.word(Kind::Tracked, &Argument::plain("."), self.words.len());
+            self.word(Kind::Tracked, &Argument::plain("."));
         }
         if self.given.more {
             self.added_operands();
@@ -87,7 +87,7 @@ impl Walk<'_, '_> {
         for kind in [self.program.rest, self.program.last].into_iter().flatten() {
             let reads = matches!(kind, Kind::Read | Kind::Deep | Kind::Tree | Kind::Tracked | Kind::Linked | Kind::ScriptFile);
             if reads && !self.has(Mode::Edit) {
-                self.word(kind, &added, self.words.len());
+                self.word(kind, &added);
             }
         }
         self.effects.is_unclear |= self.program.is(Trait::Lists);
@@ -114,7 +114,7 @@ impl Walk<'_, '_> {
     fn without_operands(&mut self, count: usize) {
         let fixed = self.program.first.len() - usize::from(self.skips_first && !self.program.first.is_empty());
         if count <= fixed && self.program.rest == Some(Kind::Tracked) {
-            self.word(Kind::Tracked, &Argument::plain("."), self.words.len());
+            self.word(Kind::Tracked, &Argument::plain("."));
         } else if count <= fixed && matches!(self.program.rest, Some(Kind::Tree | Kind::Deep)) && !self.has(Mode::Names) {
             self.read(&Argument::plain("."), self.program.rest.unwrap_or(Kind::Tree));
         } else if count <= fixed
@@ -123,6 +123,9 @@ impl Walk<'_, '_> {
             && self.program.last.is_none()
         {
             self.read(&Argument::plain("."), Kind::Read);
+        }
+        if count <= fixed && self.has(Mode::Edit) && !self.given.more {
+            self.write(&Argument::plain("."));
         }
         self.look_for_input(count);
     }
@@ -144,10 +147,10 @@ impl Walk<'_, '_> {
         self.effects.is_unclear |= is_opened && (text.starts_with(['|', '>', '+']) || text.ends_with('|'));
         let own = std::mem::replace(&mut self.place, place.clone());
         match kind {
-            Kind::Code if self.name_is_sed() => self.word(Kind::Sed, word, at),
-            Kind::Code if self.program.exact("--source").is_some() => self.word(Kind::Awk, word, at),
+            Kind::Code if self.name_is_sed() => self.word(Kind::Sed, word),
+            Kind::Code if self.program.exact("--source").is_some() => self.word(Kind::Awk, word),
             _ if self.has(Mode::Edit) && matches!(kind, Kind::Read | Kind::Unsure) => self.write(word),
-            _ => self.word(kind, word, at),
+            _ => self.word(kind, word),
         }
         self.place = own;
     }

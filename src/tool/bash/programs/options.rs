@@ -3,11 +3,14 @@
 use super::{
     code::snippet,
     effects::{Effects, Given, Inner, program_name},
+    history::pathspec,
     identity::Identity,
     inner::shell_text,
     input::is_input,
     languages,
+    listing::printed_names,
     place::{Access, PathUse, Rest, here, path_uses, unknown},
+    selection::Selection,
     shells,
     table::{self, Kind, Mode, Opt, Program, Takes, Trait},
     unknown as unknown_program,
@@ -35,7 +38,7 @@ pub(super) fn apply(name: &str, words: &[Argument], identity: &Identity, given: 
         skips_first: false,
         has_into: false,
         has_code: false,
-        includes: Vec::new(),
+        selection: Selection::default(),
         config: None,
     };
     // The options before the name of a command, such as `git -C x status`.
@@ -95,7 +98,9 @@ impl Walk<'_, '_> {
     fn known(&self, name: &str) -> Option<Opt> {
         let is_long = name.starts_with("--");
         let look = |program: &'static Program| if is_long { program.long(name) } else { program.exact(name) };
-        look(self.program).or_else(|| self.parent.and_then(look))
+        let known = look(self.program).or_else(|| self.parent.and_then(look));
+        // Where one dash stands before a word, two may.
+        known.or_else(|| if is_long && self.program.is(Trait::WordOptions) { self.known(&name[1..]) } else { None })
     }
 
     /// Gives the place of an option that is not known where that matters.
@@ -266,12 +271,24 @@ impl Walk<'_, '_> {
                 let rest = self.words.iter().skip(at + 1).take_while(|word| word.text != ";").cloned();
                 let words: Vec<Argument> = first.into_iter().chain(rest).collect();
                 self.notes.is_exact = true;
-                let words = words.into_iter().map(|word| word.with_hole_at("{}")).collect();
-                self.effects.inner.push(Inner::Words { words, more: self.given.more });
+                self.run_rest(words, at);
             }
             Kind::Into => self.into(&value),
-            kind => self.word(kind, &value, at),
+            kind => self.word(kind, &value),
         }
+    }
+
+    /// Runs the words behind an option, which stands at `at`; for a search with the files that it finds.
+    fn run_rest(&mut self, words: Vec<Argument>, at: usize) {
+        const MARKS: &[&str] = &["{}", "{/}", "{//}", "{.}", "{/.}"];
+        let finds = self.program.is(Trait::Finds);
+        let has_mark = words.iter().any(|word| MARKS.iter().any(|mark| word.text.contains(mark)));
+        if finds {
+            self.effects.found_in = printed_names(&self.words[..at], &[]);
+        }
+        let marks = if finds { MARKS } else { &MARKS[..1] };
+        let words = words.into_iter().map(|word| marks.iter().fold(word, |word, mark| word.with_hole_at(mark))).collect();
+        self.effects.inner.push(Inner::Words { words, more: self.given.more || (finds && !has_mark) });
     }
 
     fn into(&mut self, value: &Argument) {
@@ -284,15 +301,20 @@ impl Walk<'_, '_> {
     }
 
     /// What a value or an operand means.
-    pub(super) fn word(&mut self, kind: Kind, word: &Argument, at: usize) {
+    pub(super) fn word(&mut self, kind: Kind, word: &Argument) {
         match kind {
             Kind::Text | Kind::Words(_) | Kind::Mark | Kind::Mode(_) | Kind::Rest | Kind::Module => {}
             Kind::Read | Kind::Deep if self.has(Mode::Destroys) => self.file(word, Access::Destroy),
             Kind::Read | Kind::Deep | Kind::Tree => self.read(word, kind),
-            Kind::Include => self.includes.push(word.clone()),
+            Kind::Include | Kind::Exclude | Kind::Glob | Kind::FileType | Kind::TypeDefinition => self.selection.add(kind, word),
+            Kind::ExcludeFile => {
+                self.file(word, Access::Read);
+                self.selection.add(kind, word);
+            }
             Kind::Tracked => {
-                let what = Found { hidden: true, ignored: self.has(Mode::Hidden), ..Found::default() };
-                self.file(&word.below(what), Access::Read);
+                let (place, name) = pathspec(word).unwrap_or_else(|| (word.clone(), None));
+                let what = Found { name, hidden: true, ignored: self.has(Mode::Hidden), ..Found::default() };
+                self.file(&place.below(what), Access::Read);
             }
             // A symbolic link means a place relative to itself.
             Kind::Linked if self.has(Mode::Symbolic) && !self.has_into && !word.text.starts_with('/') => self.linked(word),
@@ -362,7 +384,7 @@ impl Walk<'_, '_> {
             }
             Kind::ScriptFile if is_input(word) => self.runs_input(),
             Kind::ScriptFile => {
-                self.notes.script_at = Some(at);
+                self.notes.script = Some(word.clone());
                 self.file(word, Access::Read);
             }
             Kind::Recipe => self.recipe(word),

@@ -62,6 +62,8 @@ pub struct Bound {
     pub program: Option<PathUse>,
     /// It runs what files in the directory say.
     pub runs_files: bool,
+    /// Only a grant for the very command covers it.
+    pub is_exact: bool,
     /// The step of the line in which it runs.
     pub step: usize,
     /// Steps before this one may have happened by then.
@@ -76,8 +78,9 @@ impl Bound {
 
     /// Adds it to those of the same command: of two in one place only the times differ.
     pub(in crate::tool) fn add_to(self, bounds: &mut Vec<Self>) {
-        let is_same =
-            |known: &&mut Self| known.directory == self.directory && known.program == self.program && known.runs_files == self.runs_files;
+        let what = |bound: &Self| (bound.directory.clone(), bound.program.clone(), bound.runs_files, bound.is_exact);
+        let own = what(&self);
+        let is_same = |known: &&mut Self| what(known) == own;
         match bounds.iter_mut().find(is_same) {
             // The second time, what the command did the first time has happened too.
             Some(known) => (known.step, known.until) = (usize::MAX, known.until.max(self.until)),
@@ -86,7 +89,7 @@ impl Bound {
     }
 
     pub(super) fn new(place: &Place, program: Option<PathUse>, runs_files: bool) -> Self {
-        Self { directory: here(place, Access::List), program, runs_files, step: 0, until: 0 }
+        Self { directory: here(place, Access::List), program, runs_files, is_exact: false, step: 0, until: 0 }
     }
 }
 
@@ -243,6 +246,17 @@ pub(in crate::tool) fn path_uses(argument: &Argument, place: &Place, access: Acc
         _ => path_use(found, place, access),
     };
     place.found.iter().map(with_rest).collect()
+}
+
+/// The directories in which a file name pattern is looked for.
+pub(in crate::tool) fn listed(argument: &Argument, place: &Place) -> Vec<PathUse> {
+    let mut uses = path_uses(argument, place, Access::List);
+    for usage in &mut uses {
+        let Some(Rest::Pattern(pattern)) = &usage.rest else { continue };
+        let before = pattern.trim_end_matches('/').rsplit_once('/').map(|(before, _)| before.to_owned());
+        usage.rest = before.map(Rest::Pattern);
+    }
+    uses
 }
 
 fn path_use(argument: &Argument, place: &Place, access: Access) -> PathUse {

@@ -49,6 +49,13 @@ pub(super) enum Kind {
     Cookie,
     /// Of what is below a directory only files with such names are read.
     Include,
+    /// Files with such names are not read, and all others are if it stands first; the same with names in a file.
+    Exclude,
+    ExcludeFile,
+    /// Only such files are read, hidden and ignored ones too; by a type, which may be defined in the line.
+    Glob,
+    FileType,
+    TypeDefinition,
     /// `1,2:file`.
     Lines,
     /// A file of settings that is read, or changed.
@@ -113,8 +120,9 @@ pub(super) enum Mode {
     Runs,
     /// A link that is relative to itself.
     Symbolic,
-    /// They are read with everything below them, also behind links.
+    /// They are read with everything below them, also behind links; or links stay links.
     Follows,
+    Links,
     /// Changes are shown with the lines that changed; or without.
     Patch,
     Summary,
@@ -161,6 +169,10 @@ pub(super) enum Trait {
     Lists,
     /// Without a path all that git tracks here is read.
     Tracked,
+    /// Gives the files that it finds to the command that an option names.
+    Finds,
+    /// Without a revision only what differs from the index is shown.
+    Differs,
     /// Shows the content of what git has stored, unless it is told to show a summary; only with [`Mode::Patch`].
     Shows,
     MayShow,
@@ -236,10 +248,7 @@ impl Program {
 
     /// Whether an option that is not written out could write or run something.
     pub(super) fn is_risky(&self) -> bool {
-        let is_risky = |option: &Opt| match option.kind {
-            Kind::Write | Kind::Destroy => true,
-            kind => kind.is_risky() && !self.is(Trait::Builds),
-        };
+        let is_risky = |option: &Opt| option.kind.is_risky() && !self.is(Trait::Builds);
         self.options.values().any(is_risky)
     }
 
@@ -381,6 +390,8 @@ fn trait_of(word: &'static str) -> Option<Trait> {
         "plus" => Trait::Plus,
         "lists" => Trait::Lists,
         "tracks" => Trait::Tracked,
+        "finds" => Trait::Finds,
+        "differs" => Trait::Differs,
         "builds" => Trait::Builds,
         "shows" => Trait::Shows,
         "may-show" => Trait::MayShow,
@@ -441,9 +452,15 @@ fn kind(word: &str) -> Kind {
         "runs" => Kind::Mode(Mode::Runs),
         "symbolic" => Kind::Mode(Mode::Symbolic),
         "follows" => Kind::Mode(Mode::Follows),
+        "links" => Kind::Mode(Mode::Links),
         "patch" => Kind::Mode(Mode::Patch),
         "summary" => Kind::Mode(Mode::Summary),
         "include" => Kind::Include,
+        "exclude" => Kind::Exclude,
+        "exclude-from" => Kind::ExcludeFile,
+        "glob" => Kind::Glob,
+        "type" => Kind::FileType,
+        "type-add" => Kind::TypeDefinition,
         "unsure" => Kind::Unsure,
         _ => Kind::Text,
     }

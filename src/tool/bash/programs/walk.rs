@@ -4,6 +4,7 @@ use super::{
     effects::{Effects, Given},
     inner::guesses,
     place::{Access, Place, path_uses},
+    selection::{Chosen, Selection},
     table::{Kind, Mode, Program},
     word::{Argument, Found},
 };
@@ -15,8 +16,8 @@ pub(super) struct Notes {
     pub is_exact: bool,
     /// Nothing can be granted: what it runs is not in the line.
     pub is_never: bool,
-    /// The file with the program that an interpreter runs.
-    pub script_at: Option<usize>,
+    /// The file with the program that an interpreter runs, or with what a build does.
+    pub script: Option<Argument>,
 }
 
 /// A command that is being read.
@@ -33,8 +34,8 @@ pub(super) struct Walk<'a, 'b> {
     pub skips_first: bool,
     pub has_into: bool,
     pub has_code: bool,
-    /// What `--include` names.
-    pub includes: Vec<Argument>,
+    /// Which files are read below directories.
+    pub selection: Selection,
     /// The file of settings that an option names.
     pub config: Option<Argument>,
 }
@@ -45,7 +46,7 @@ impl Walk<'_, '_> {
     }
 
     pub(super) fn has(&self, mode: Mode) -> bool {
-        self.modes.contains(&mode)
+        self.modes.contains(&mode) && !(mode == Mode::Follows && self.modes.contains(&Mode::Links))
     }
 
     pub(super) fn guess(&mut self, at: usize) {
@@ -66,32 +67,21 @@ impl Walk<'_, '_> {
         if word.text == "-" || word.text.is_empty() {
             return;
         }
-        let name = if matches!(access, Access::Deep { .. }) { self.included() } else { None };
-        if self.has(Mode::Follows) && access != Access::List {
-            let what = Found { name: name.clone(), hidden: true, ignored: true, follows: true, tracked: None };
-            self.effects.paths.extend(path_uses(&word.below(what), &self.place, Access::Read));
-        }
-        match name {
-            Some(name) => {
-                let what = Found { name: Some(name), hidden: true, ignored: true, ..Found::default() };
-                self.effects.paths.extend(path_uses(&word.below(what), &self.place, Access::Read));
+        let follows = self.has(Mode::Follows) && access != Access::List;
+        let is_deep = matches!(access, Access::Deep { .. });
+        let chosen = if is_deep { self.selection.chosen(self.has(Mode::Hidden)) } else { Vec::new() };
+        if chosen.is_empty() {
+            if follows {
+                self.file(&word.below(Found { hidden: true, ignored: true, follows, ..Found::default() }), Access::Read);
             }
-            None => self.file(word, access),
+            self.file(word, access);
+            return;
         }
-    }
-
-    /// A pattern for the names of all files that are read below directories; `{a,b}` stands for two of them.
-    fn included(&self) -> Option<String> {
-        let is_known = |word: &&Argument| {
-            let is_whole = word.holes.is_empty() && !word.tilde && !word.text.is_empty();
-            is_whole && !word.text.contains(['[', '{', ',', '\\', '/']) && !word.text.starts_with(['!', '^'])
-        };
-        let names: Vec<String> = self.includes.iter().filter(is_known).map(|word| word.text.to_lowercase()).collect();
-        match names.as_slice() {
-            [] => None,
-            _ if names.len() < self.includes.len() => None,
-            [name] => Some(name.clone()),
-            names => Some(format!("{{{}}}", names.join(","))),
+        // A file that is named is read in any case.
+        self.file(word, Access::Read);
+        for Chosen { directory, found } in chosen {
+            let place = directory.map_or_else(|| word.clone(), |directory| Argument::plain(&directory));
+            self.file(&place.below(Found { follows, ..found }), Access::Read);
         }
     }
 

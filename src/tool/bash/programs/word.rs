@@ -36,6 +36,8 @@ pub struct Found {
     pub follows: bool,
     /// What git has stored, and not what is there now.
     pub tracked: Option<Extent>,
+    /// Of that, only what differs from the index.
+    pub differs: bool,
 }
 
 /// How much of what git has stored is shown.

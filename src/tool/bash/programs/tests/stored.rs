@@ -35,10 +35,8 @@ const ALL: &[&str] = &[
     "git show",
     "git show HEAD~3",
     "git show HEAD -- ':(top)*'",
-    "git diff",
     "git diff HEAD~1",
     "git diff main other",
-    "git diff --stat -p",
     "git diff main --",
     "git --no-pager -C sub log -p",
     "cd sub; git show",
@@ -58,9 +56,6 @@ const ALL: &[&str] = &[
     "git log --pat",
     "git log -L1,9:.env",
     "git log --full-diff -p a.txt",
-    "git diff -- .",
-    "git diff -- ':/'",
-    "git diff -- ':!a.txt'",
     "git diff HEAD .",
     "git show HEAD -- .",
     "git show HEAD:./.env",
@@ -74,6 +69,34 @@ const ALL: &[&str] = &[
     "git diff-tree --root -p HEAD",
     "git diff-files -p",
     "git log --patch-with-stat",
+    "git unpack-file 1234567",
+    "git commit -v --dry-run",
+    "git commit --dry-run --verb -m x",
+    "git diff --cached",
+    "git diff --sta",
+    "git diff --no-index . /dev/null",
+];
+
+/// Lines that show how files differ from the index.
+const DIFFERS: &[&str] = &[
+    "git diff",
+    "git diff --stat -p",
+    "git diff -- .",
+    "git diff -- ':/'",
+    "git diff -- ':!a.txt'",
+    "cd sub && git diff",
+    "git diff > out.patch",
+    "cargo fmt; git diff | head -100",
+];
+
+/// The same, but the line changes the index first, or the file.
+const CHANGES_FIRST: &[&str] = &[
+    "git reset -q HEAD~1; git diff",
+    "git rm --cached .env; git diff",
+    "git update-index --force-remove .env && git diff",
+    "touch .env; git diff",
+    "mv sub .env; git diff",
+    "cp a.txt \"$(pwd)/$x\"; git diff",
 ];
 
 /// Lines that show names, or nothing but what they name.
@@ -94,6 +117,10 @@ const SOME: &[&str] = &[
     "git show HEAD:sub/b.txt",
     "git show HEAD:a.txt HEAD:sub/b.txt",
     "git grep needle -- sub",
+    "git grep -n needle -- '*.txt'",
+    "git grep -n needle -- '*.txt' 'sub/*.md'",
+    "git log -p -- '*.rs'",
+    "git diff main -- '*.txt' sub",
     "git cat-file -t HEAD",
     "git status",
     "git stash list",
@@ -115,6 +142,24 @@ async fn what_git_has_stored_is_read_where_it_is_shown() {
     let verdict = named.judge(&held, "git log -p").await;
     assert_eq!((verdict.action, verdict.always), (Action::Ask, vec!["secret/key".to_owned()]));
     assert_eq!(named.judge(&held, "git show HEAD -- secret").await.action, Action::Ask);
+}
+
+#[tokio::test]
+async fn a_comparison_with_the_index_reads_only_what_differs() {
+    let held = rules(ALLOW);
+    let place = tracking(&[".env", "a.txt", "sub/b.txt"]);
+    std::fs::write(place.path("work/a.txt"), "changed\n").unwrap();
+    for line in DIFFERS {
+        assert_eq!(place.judge(&held, line).await.action, Action::Allow, "{line}");
+    }
+    for line in CHANGES_FIRST {
+        assert_ne!(place.judge(&held, line).await.action, Action::Allow, "{line}");
+    }
+    std::fs::write(place.path("work/.env"), "changed\n").unwrap();
+    for line in DIFFERS {
+        let verdict = place.judge(&held, line).await;
+        assert_eq!((verdict.action, verdict.kinds.as_slice()), (Action::Deny, &["read".to_owned()][..]), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -164,7 +209,7 @@ async fn links_that_are_followed_count_for_where_they_lead() {
         let verdict = place.judge(&held, line).await;
         assert_eq!((verdict.action, verdict.kinds.first().map(String::as_str)), (Action::Deny, Some("external_directory")), "{line}");
     }
-    for line in ["grep -r x sub", "rg x sub", "tar cf x.tar sub", "cp -r sub copy", "rg -L x inner/more/x"] {
+    for line in ["grep -r x sub", "rg x sub", "tar cf x.tar sub", "cp -r sub copy", "rg -L x inner/more/x", "zip -ry x.zip sub"] {
         assert_eq!(place.judge(&held, line).await.action, Action::Allow, "{line}");
     }
     let verdict = place.judge(&held, "grep -R x inner").await;

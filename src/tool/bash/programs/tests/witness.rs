@@ -106,6 +106,63 @@ const READ: &[&str] = &[
     "grep -rh K ~",
 ];
 
+/// Lines that print `.env` of the directory, by the program that has to be there.
+const SECRET: &[(&str, &str)] = &[
+    ("rg", "rg -g '.env' KEY"),
+    ("rg", "rg -g '*' KEY"),
+    ("rg", "rg -g '**' KEY ."),
+    ("rg", "rg --glob='.e*' KEY"),
+    ("rg", "rg --iglob .ENV KEY"),
+    ("rg", "rg -ig.env key"),
+    ("rg", "rg -g '!*.txt' -g '*v' KEY"),
+    ("rg", "rg -g '*.rs' KEY .env"),
+    ("rg", "rg -g 'sub/.e*' KEY"),
+    ("rg", "rg --type-add 'z:.env' -tz KEY"),
+    ("rg", "rg --type-add='z:*nv' --type z KEY"),
+    ("rg", "rg --files -g '.env' | xargs cat"),
+    ("rg", "rg --files --glob=.env . | xargs cat"),
+    ("rg", "rg -l KEY -g '.*' | xargs cat"),
+    ("rg", "rg --hidden KEY"),
+    ("rg", "rg -uu KEY"),
+    ("rg", "echo '!.env' > .rgignore; rg KEY"),
+    ("rg", "echo '!.env' > .ignore; rg KEY"),
+    ("grep", "grep -r --exclude=z --include='*.rs' KEY ."),
+    ("grep", "grep -r --exclude-from=a.txt --include='*.rs' KEY ."),
+    ("grep", "grep -rh KEY --exclude=z --inclu='*.rs' --exclude=y --include=x"),
+    ("grep", "grep -r --include='.e*' KEY ."),
+    ("git", "git grep --no-index KEY"),
+    ("git", "git add -f .env; git grep KEY"),
+    ("git", "git add -f .env; git commit --dry-run -v"),
+    ("git", "git add -f .env; git status -vv"),
+    ("git", "git add -f .env; cat $(git unpack-file :.env)"),
+    ("find", "find . -name '.env' -exec cat {} +"),
+    ("find", "find . -name '*nv' | xargs cat"),
+    ("zip", "zip -q - .env -0 | cat"),
+    ("cat", "shopt -s dotglob; cat *"),
+    ("cat", "shopt -s dotglob globstar; cat **/*v"),
+    ("cat", "shopt -s nocaseglob; cat .E*"),
+    ("cat", "shopt -s globstar; for f in **/.e*; do cat $f; done"),
+    ("grep", "shopt -s dotglob\ngrep KEY ./*"),
+];
+
+/// Lines that list names outside of the worktree.
+const NAMES: &[&str] = &[
+    "echo ../home/*",
+    "echo ~/*",
+    "printf '%s\\n' ../home/n*",
+    "for f in ../home/*; do echo \"$f\"; done",
+    "for f in ~/n*; do printf '%s ' \"$f\"; done",
+    "select f in ../home/*; do break; done < /dev/null",
+    "a=(../home/*); echo \"${a[@]}\"",
+    "a=(\"x\" ../home/*); echo \"${a[1]}\"",
+    "x=../home/*; echo $x",
+    "set -- ../home/*; echo \"$@\"",
+    "f() { echo \"$@\"; }; f ../home/*",
+    "cd .. && echo home/*",
+    "ls -d ../home/*",
+    "echo up/*",
+];
+
 /// Lines that write `out`.
 const WRITE: &[(&str, &str)] = &[
     ("sort", "sort -o out a.txt"),
@@ -209,6 +266,37 @@ async fn what_an_option_writes_is_seen() {
         assert!(wrote, "{program} did not write it: {line}");
         let verdict = place.judge(&denied, line).await;
         assert_ne!(verdict.action, Action::Allow, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_reads_a_secret_of_the_worktree_is_seen() {
+    let denied = rules(r#"[["*","*","allow"],["read","*.env","deny"]]"#);
+    for (_, line) in SECRET.iter().filter(|(program, _)| is_installed(program)) {
+        let place = Place::new();
+        let (top, work) = (place.top.path().to_owned(), prepare(&place));
+        for file in [".env", "sub/.env"] {
+            std::fs::write(work.join(file), "KEY\n").unwrap();
+        }
+        run(&top, &work, "git init -q . && git add a.txt && git commit -qm one").await;
+        let before = place.judge(&denied, line).await;
+        assert_ne!(before.action, Action::Allow, "{line}");
+        let printed = run(&top, &work, line).await;
+        assert!(printed.contains("KEY"), "{line} printed {printed}");
+    }
+}
+
+#[tokio::test]
+async fn names_outside_are_asked_about() {
+    let everything = rules(r#"[["*","*","allow"],["external_directory","*","deny"]]"#);
+    for line in NAMES {
+        let place = Place::new();
+        let (top, work) = (place.top.path().to_owned(), prepare(&place));
+        std::os::unix::fs::symlink("../home", work.join("up")).unwrap();
+        let printed = run(&top, &work, line).await;
+        assert!(printed.contains("notes"), "{line} printed {printed}");
+        let verdict = place.judge(&everything, line).await;
+        assert_eq!((verdict.action, verdict.kinds), (Action::Deny, vec!["external_directory".to_owned()]), "{line}");
     }
 }
 
