@@ -7,6 +7,11 @@ use super::{
 
 const COMPARISONS: [&str; 6] = ["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
 
+/// Whether a word of `[[ ... ]]` may stand between operands or before one.
+pub(super) fn is_operator(word: &str) -> bool {
+    word.starts_with('-') || matches!(word, "!" | "=" | "==" | "!=" | "=~")
+}
+
 /// What is evaluated in `[[ ... ]]`: both sides of a comparison of numbers, and the subscript in the name after `-v`.
 pub(super) fn evaluated(words: &[Word]) -> Vec<Evaluated> {
     let mut evaluated = Vec::new();

@@ -264,6 +264,7 @@ impl Parser<'_> {
         self.findings.beyond_posix = true;
         let mut words: Vec<Word> = Vec::new();
         let mut position = Position::Argument;
+        let mut follows_operand = false;
         loop {
             self.skip_newlines()?;
             if position == Position::Argument && self.keyword("]]") {
@@ -272,10 +273,14 @@ impl Parser<'_> {
             }
             if let Some(word) = self.word(position)? {
                 position = if word.plain() == Some("=~") { Position::Regex } else { Position::Argument };
+                // bash takes no two operands side by side, and the second reader takes long for them.
+                let is_operand = !word.plain().is_some_and(condition::is_operator);
+                self.findings.doubtful |= is_operand && follows_operand;
+                follows_operand = is_operand;
                 words.push(word);
                 continue;
             }
-            position = Position::Argument;
+            (position, follows_operand) = (Position::Argument, false);
             let is_operator = ["&&", "||", "(", ")", "<", ">"].iter().any(|operator| self.accept(operator));
             if !is_operator {
                 return Err(Fault);

@@ -319,6 +319,41 @@ fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
+/// Whether bash can evaluate this in no case: two operands stand side by side. What is in brackets may be any key.
+pub(super) fn is_no_expression(parts: &[Part]) -> bool {
+    let texts = parts.iter().filter_map(|part| match part {
+        Part::Text(text) => Some(text.as_str()),
+        Part::Hole(_) => None,
+    });
+    texts.into_iter().any(has_two_operands)
+}
+
+fn has_two_operands(text: &str) -> bool {
+    let (mut depth, mut follows_operand) = (0_usize, false);
+    let mut tokens = tokens(text).peekable();
+    while let Some(token) = tokens.next() {
+        let is_comparison = matches!(tokens.peek(), Some(Token::Other('=')));
+        let begins_operand = match token {
+            Token::Other(' ' | '\t' | '\n') => continue,
+            Token::Other('[') => {
+                depth += 1;
+                false
+            }
+            Token::Other(']') => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            Token::Other(character) => matches!(character, '(' | '~') || (character == '!' && !is_comparison),
+            Token::Number | Token::Name(_) => true,
+        };
+        if begins_operand && follows_operand && depth == 0 {
+            return true;
+        }
+        follows_operand = matches!(token, Token::Number | Token::Name(_) | Token::Other(')' | ']'));
+    }
+    false
+}
+
 /// The variables that an expression sets: `i = 1`, `i += 2`, `i++`, `--i`.
 fn set_in(parts: &[Part]) -> Vec<String> {
     let mut names = Vec::new();
@@ -358,4 +393,38 @@ fn is_set(before: &str, after: &str) -> bool {
         || after.starts_with("++")
         || after.starts_with("--")
         || (operator.starts_with('=') && !is_comparison)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, is_no_expression};
+
+    #[test]
+    fn operands_side_by_side_are_no_expression() {
+        let is_none = |text: &str| is_no_expression(&[Part::Text(text.to_owned())]);
+        for text in ["1+!(a|b) !(a|b)", "!(a)!(a)", "a b", "~a ~a", "(a)(b)", "a (b)", "a[1] b", "1 2", "f(a)"] {
+            assert!(is_none(text), "{text}");
+        }
+        for text in [
+            "",
+            "1 + 2",
+            "a++ + b",
+            "i = 1, j != 2",
+            "a ? b : c",
+            "!a",
+            "! (a)",
+            "- -1",
+            "16#ff * 2",
+            "a[b c]++",
+            "a[i] += (b)",
+            "(a) * (b)",
+            "i=0; i<3; i++",
+            "a<<2|~b",
+            "a && !b",
+            "10#$",
+            "x == !y",
+        ] {
+            assert!(!is_none(text), "{text}");
+        }
+    }
 }

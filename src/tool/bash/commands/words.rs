@@ -1,6 +1,7 @@
 //! Reading words: quotes, expansions and what is nested in them. The rules are those of bash for a non-interactive shell.
 
 use super::{
+    numbers::is_no_expression,
     parameter,
     parser::{Fault, Parser, Reading},
     syntax::{Evaluated, Piece, Position, Script, Word, is_name},
@@ -279,7 +280,7 @@ impl Parser<'_> {
                 }
                 ')' if self.look(1) == Some(')') => {
                     self.take_several(2);
-                    self.findings.evaluated.push(Evaluated::Arithmetic(expression.parts()));
+                    self.evaluates(&expression);
                     return Ok(expression);
                 }
                 ')' => return Err(Fault),
@@ -313,8 +314,15 @@ impl Parser<'_> {
             self.take_into(&mut expression);
         }
         self.take();
-        self.findings.evaluated.push(Evaluated::Arithmetic(expression.parts()));
+        self.evaluates(&expression);
         Ok(expression)
+    }
+
+    /// Notes an arithmetic expression. The second reader takes long for one that is none.
+    fn evaluates(&mut self, expression: &Word) {
+        let parts = expression.parts();
+        self.findings.doubtful |= is_no_expression(&parts);
+        self.findings.evaluated.push(Evaluated::Arithmetic(parts));
     }
 
     fn arithmetic_piece(&mut self, expression: &mut Word) -> Reading<()> {

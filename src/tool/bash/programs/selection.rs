@@ -138,7 +138,9 @@ fn glob(word: &Argument) -> Chosen {
         Chosen { directory, found: Found { name, hidden: true, ignored: true, ..Found::default() } }
     };
     let mut text = word.text.trim_end_matches('/');
-    let is_known = word.holes.is_empty() && !word.tilde && !text.contains('\\') && !(text.contains('{') && text.contains('/'));
+    // Braces may hold slashes.
+    let is_odd = text.contains('\\') || (text.contains('{') && text.contains('/'));
+    let is_known = word.holes.is_empty() && !word.tilde && !is_odd;
     let is_anchored = text.contains('/') && !text.starts_with("**/");
     text = text.trim_start_matches('/');
     while let Some(rest) = text.strip_prefix("**/") {
