@@ -1,5 +1,6 @@
 //! How the executable is linked.
 
+#[expect(clippy::disallowed_macros, reason = "cargo reads what a build script prints")]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);

@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn keys_of_features_that_do_not_exist_are_refused() {
-        for key in ["mcp", "lsp", "formatter", "plugin", "share", "command", "theme"] {
+        for key in ["mcp", "lsp", "formatter", "plugin", "share", "theme"] {
             let error = serde_json::from_str::<Config>(&format!(r#"{{"{key}": {{}}}}"#)).unwrap_err();
             assert!(error.to_string().contains("unknown field"), "{error}");
         }

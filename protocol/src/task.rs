@@ -50,3 +50,17 @@ pub struct SubtaskInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
 }
+
+/// How far a child session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatus {
+    /// It works, or waits for an answer of the user.
+    Running,
+    /// It has ended with a final message.
+    Finished,
+    /// It was cut off; what it has said so far is there.
+    Partial,
+    /// It has given nothing.
+    Failed,
+}

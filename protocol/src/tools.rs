@@ -11,6 +11,7 @@ use crate::{
     provider::ModelRef,
     question::{QuestionItem, QuestionOption},
     sandbox::SandboxReport,
+    task::TaskStatus,
     todo::Todo,
     tokens::Tokens,
 };
@@ -54,20 +55,6 @@ tools! {
     "todowrite" TodoWriteInput, TodoMetadata;
     "webfetch" WebFetchInput, WebFetchMetadata;
     "write" WriteInput, EditMetadata;
-}
-
-/// How far a child session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskStatus {
-    /// It works, or waits for an answer of the user.
-    Running,
-    /// It has ended with a final message.
-    Finished,
-    /// It was cut off; what it has said so far is there.
-    Partial,
-    /// It has given nothing.
-    Failed,
 }
 
 /// What to do with a background command.

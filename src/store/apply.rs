@@ -144,19 +144,19 @@ impl Transaction<'_> {
         self.rows.put_session(&session)?;
         self.emit(scope, &EventPayload::SessionUpdated(SessionInfo { info: session.clone() }))?;
         if let Some((cost, tokens)) = used {
-            self.add_to_ancestors(session.parent_id.clone(), cost, &tokens)?;
+            self.add_to_ancestors(session.parent_id.clone(), now, cost, &tokens)?;
         }
         Ok(Some(session))
     }
 
     /// Adds what a session has used to the totals of those above it.
-    fn add_to_ancestors(&mut self, parent: Option<SessionId>, cost: f64, tokens: &Tokens) -> Result<(), Error> {
+    fn add_to_ancestors(&mut self, parent: Option<SessionId>, now: i64, cost: f64, tokens: &Tokens) -> Result<(), Error> {
         let mut next = parent;
         while let Some(id) = next {
             let Some(mut session) = self.rows.session(&id)? else { break };
             session.cost = usage::sum(session.cost, cost);
             usage::add(&mut session.tokens, tokens);
-            session.time.updated = now_ms().max(session.time.updated);
+            session.time.updated = now.max(session.time.updated);
             self.rows.put_session(&session)?;
             let parent = session.parent_id.clone();
             self.emit(&Scope::of(&session), &EventPayload::SessionUpdated(SessionInfo { info: session }))?;

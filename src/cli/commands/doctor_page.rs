@@ -35,7 +35,7 @@ pub fn page(report: &Diagnosis) -> String {
         section(
             "Open questions",
             list(&report.questions.list, |question| {
-                vec![question.id.to_string(), text(&question.kind), age(question.since), faint(&question.directory)]
+                vec![question.id.clone(), text(&question.kind), age(question.since), faint(&question.directory)]
             }),
             report.questions.error.as_ref(),
         ),

@@ -118,7 +118,7 @@ fn parse(text: &str, item: &QuestionItem) -> Result<Option<Vec<String>>, String>
         None => {}
     }
     let is_number = words.iter().all(|word| word.chars().all(|c| c.is_ascii_digit()));
-    if item.custom && !(is_number && !item.options.is_empty()) {
+    if item.custom && (!is_number || item.options.is_empty()) {
         return Ok(Some(vec![text.to_owned()]));
     }
     Err(format!("choose by number, from 1 to {}", item.options.len()))

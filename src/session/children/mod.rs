@@ -13,7 +13,8 @@ use polytree_protocol::{
     provider::ModelRef,
     session::Session,
     task::TaskCall,
-    tools::{TaskMetadata, TaskStatus},
+    task::TaskStatus,
+    tools::TaskMetadata,
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;

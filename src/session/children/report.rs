@@ -4,7 +4,7 @@ use polytree_protocol::{
     id::{MessageId, SessionId},
     message::{AssistantMessage, Message, MessageError, MessageErrorName, MessageWithParts},
     part::{Part, ToolPart, ToolState},
-    tools::TaskStatus,
+    task::TaskStatus,
 };
 
 use crate::stdx::text::{one_line, prefix};

@@ -16,7 +16,7 @@ use super::{
     path,
 };
 use crate::stdx::paths::AbsPath;
-use one::{PERMISSION, Window, one};
+use one::{Window, one};
 
 pub struct Read;
 
@@ -41,7 +41,7 @@ pub struct ReadArgs {
 impl Tool for Read {
     const NAME: &'static str = "read";
     const DESCRIPTION: &'static str = include_str!("read.md");
-    const PERMISSION: &'static str = PERMISSION;
+    const PERMISSION: &'static str = "read";
     const DEFAULTS: Defaults = &[
         ("*", Action::Allow),
         // Variables with keys.
@@ -75,8 +75,8 @@ impl Tool for Read {
     async fn run(&self, context: &ToolContext, args: ReadArgs) -> Result<ToolOutput, ToolError> {
         let window = Window::new(args.offset, args.limit);
         match args.file_paths {
-            Some(further) if !further.is_empty() => several::read(context, (args.file_path, window), further).await,
-            _ => one(context, &args.file_path, window).await,
+            Some(further) if !further.is_empty() => several::read(context, Self::PERMISSION, (args.file_path, window), further).await,
+            _ => one(context, Self::PERMISSION, &args.file_path, window).await,
         }
     }
 }

@@ -31,8 +31,6 @@ use crate::{
     },
 };
 
-/// The permission to read.
-pub(super) const PERMISSION: &str = "read";
 const DEFAULT_LIMIT: usize = 2000;
 const PREVIEW_LINES: usize = 20;
 const SUGGESTIONS: usize = 3;
@@ -50,7 +48,7 @@ const MAX_ENTRIES: usize = 100_000;
 const MAX_NEIGHBOURS: usize = 5_000;
 
 /// Reads one file or directory.
-pub(super) async fn one(context: &ToolContext, path: &str, window: Window) -> Result<ToolOutput, ToolError> {
+pub(super) async fn one(context: &ToolContext, permission: &'static str, path: &str, window: Window) -> Result<ToolOutput, ToolError> {
     let file = path::check(context, path, Purpose::Read).await?;
     if context.overlay.state(file.real()) == BufferState::NotOpen {
         let found = file.clone();
@@ -58,7 +56,7 @@ pub(super) async fn one(context: &ToolContext, path: &str, window: Window) -> Re
     }
     context
         .ask(Ask {
-            kind: PERMISSION.into(),
+            kind: permission.into(),
             patterns: file.patterns(),
             always: file.patterns().into_iter().filter(|pattern| !path::is_wild(pattern)).collect(),
             title: format!("Read {}", file.shown()),
@@ -74,7 +72,7 @@ pub(super) async fn one(context: &ToolContext, path: &str, window: Window) -> Re
             Some(document) => read_announced(&context, &file, window, &document.text),
             None => read(&context, &file, window),
         }?;
-        nested::add(&context, PERMISSION, file.real(), &mut output);
+        nested::add(&context, permission, file.real(), &mut output);
         Ok(output)
     })
     .await?;

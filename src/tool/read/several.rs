@@ -15,7 +15,12 @@ const MAX_BYTES: usize = 200 * 1024;
 const MAX_ATTACHMENTS: usize = 5;
 
 /// Reads this file, and further ones from their first lines.
-pub(super) async fn read(context: &ToolContext, first: (String, Window), further: Vec<String>) -> Result<ToolOutput, ToolError> {
+pub(super) async fn read(
+    context: &ToolContext,
+    permission: &'static str,
+    first: (String, Window),
+    further: Vec<String>,
+) -> Result<ToolOutput, ToolError> {
     let window = Window { first: 1, ..first.1 };
     let mut paths = vec![first];
     for path in further {
@@ -36,7 +41,7 @@ pub(super) async fn read(context: &ToolContext, first: (String, Window), further
                 MAX_BYTES / 1024
             )))
         } else {
-            one(context, &path, window).await
+            one(context, permission, &path, window).await
         };
         text.push_str(&format!("==> {path} <==\n"));
         match part {

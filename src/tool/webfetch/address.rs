@@ -37,7 +37,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         // 6to4.
         [0x2002, high, low, ..] => embedded(high, low),
         // Protocol assignments (Teredo and ORCHID among them), documentation.
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // All that is assigned to the internet.
         [0x2000..=0x3fff, ..] => true,
         _ => false,

@@ -185,8 +185,10 @@ impl CallHost {
             time: PermissionTime { created },
         };
         let question = Question { permission, project_id: session.project_id.clone(), directory: session.directory.clone(), forced };
-        let (id, mut answer) = self.turn.shared.broker.ask(question, rules).await.map_err(|error| failed(&error))?;
+        let asked = self.asked(self.turn.shared.broker.ask(question, rules)).await;
+        let (id, mut answer) = asked.map_err(|error| failed(&error))?;
         if let Ok(answer) = answer.try_recv() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             return self.take(answer);
         }
         match self.waited(context, WaitsFor::Permission(id), created, answer).await? {
@@ -198,6 +200,16 @@ impl CallHost {
         }
     }
 
+    /// Asks something of a person. The call counts as waiting from now on, because clients see the question before this returns.
+    async fn asked<T, E>(&self, ask: impl Future<Output = Result<T, E>> + Send) -> Result<T, E> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let asked = ask.await;
+        if asked.is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        asked
+    }
+
     /// Waits for the answer to a question that is stored, without a slot; `None` when the turn was aborted.
     async fn waited<T: Send>(
         &self,
@@ -207,7 +219,6 @@ impl CallHost {
         answer: oneshot::Receiver<T>,
     ) -> Result<Option<T>, ToolError> {
         let (shared, scope) = (&self.turn.shared, &self.turn.scope);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
         self.rest();
         // The question is stored, and that is what counts.
         if let Err(error) = shared.statuses.open_question(&shared.store, scope, waits_for.clone(), since).await {
@@ -440,9 +451,10 @@ impl Host for CallHost {
         };
         let session = &self.turn.session;
         let inquiry = Inquiry { question, project_id: session.project_id.clone(), directory: session.directory.clone() };
-        let asked = self.turn.shared.inquirer.ask(inquiry).await;
+        let asked = self.asked(self.turn.shared.inquirer.ask(inquiry)).await;
         let (id, mut answer) = asked.map_err(|error| ToolError::failed(format!("the user could not be asked: {error}")))?;
         if let Ok(end) = answer.try_recv() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Self::take_answers(end);
         }
         let Some(end) = self.waited(context, WaitsFor::Question(id), created, answer).await? else { return Err(ToolError::Aborted) };

@@ -2,8 +2,6 @@
 //! "always" may grant for it. Pure; the programs stand in tables as data.
 
 mod always;
-mod arity;
-mod builds;
 mod code;
 mod command;
 mod effects;
