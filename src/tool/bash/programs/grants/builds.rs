@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use super::{
+use super::super::{
     effects::program_name,
     table::{self, Trait},
     word::Argument,
@@ -15,7 +15,7 @@ type Options = HashMap<&'static str, bool>;
 static BUILDS: LazyLock<HashMap<String, Options>> = LazyLock::new(|| {
     let mut builds = HashMap::new();
     let mut row: (Vec<String>, Options) = Default::default();
-    let text = include_str!("tables/builds.txt").lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let text = include_str!("../tables/builds.txt").lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     for line in text.chain([":"]) {
         let options = match line.split_once(" :").or_else(|| line.split_once(':').filter(|_| line == ":")) {
             Some((names, options)) => {

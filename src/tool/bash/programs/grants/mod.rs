@@ -1,10 +1,11 @@
 //! What "always" grants for a command: what was shown, and nothing that does more. Commands that only look are granted with
 //! any arguments and everywhere; all others are granted as they stand and in their directory, and a script with its content.
 
+mod builds;
+
 use std::{collections::HashSet, sync::LazyLock};
 
 use super::{
-    builds,
     effects::{Given, program_name},
     identity::Identity,
     place::{Access, Bound, path_uses},
@@ -36,7 +37,7 @@ enum Reach {
 
 /// The commands of `tables/grants.txt`, their words joined by blanks.
 static LOOKS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let lines = include_str!("tables/grants.txt").lines().filter_map(|line| line.strip_prefix("looks:"));
+    let lines = include_str!("../tables/grants.txt").lines().filter_map(|line| line.strip_prefix("looks:"));
     lines.flat_map(str::split_whitespace).map(|name| name.replace('@', " ")).collect()
 });
 
