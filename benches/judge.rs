@@ -49,6 +49,8 @@ const PIECES: &[&str] = &[
     "echo {a,b}{c,d}{e,f}{g,h}{i,j}{k,l}{m,n}{o,p}; ",
     "zap a b c d e f g h i j k l m n o p q r s t u v w x y z; ",
     "make > log; ",
+    "!(a|b) ",
+    "rg -n main -g '*.rs' -tpy src; ",
 ];
 
 /// Texts with the pieces around them that make them whole.

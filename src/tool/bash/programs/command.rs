@@ -1,9 +1,9 @@
 //! One command with its words: which part of this folder knows what it does.
 
 use super::{
-    always,
     effects::{Effects, Given, Inner, program_name},
     find::find,
+    grants,
     identity::identify,
     options,
     place::{Access, here, listed},
@@ -51,7 +51,7 @@ pub(in crate::tool) fn effects(words: &[Argument], given: Given<'_>) -> Effects 
         effects.inner.push(Inner::Guess(words));
     }
     effects.runs_files = options::runs_files(name);
-    let grant = always::always(words, &identity, &notes, given, effects.runs_files);
+    let grant = grants::always(words, &identity, &notes, given, effects.runs_files);
     effects.runs_files |= grant.bound.as_ref().is_some_and(|bound| bound.runs_files);
     (effects.always, effects.bound) = (grant.pattern, grant.bound);
     effects

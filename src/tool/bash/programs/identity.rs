@@ -1,10 +1,8 @@
 //! Which words of a command tell what it is: `git push` is another command than `git status`, whichever options stand
 //! between the words.
 
-mod arity;
-
-use self::arity::arity;
 use super::{
+    arity::arity,
     effects::program_name,
     table::{self, Opt, Program, Takes, Trait},
     word::Argument,

@@ -1,11 +1,12 @@
 //! What one command with known words does: which commands it runs in turn, which files it reads and writes, and what
 //! "always" may grant for it. Pure; the programs stand in tables as data.
 
-mod always;
+mod arity;
 mod code;
 mod command;
 mod effects;
 mod find;
+mod grants;
 mod history;
 mod identity;
 mod inner;

@@ -124,7 +124,6 @@ impl Place {
             ("OUTSIDE".to_owned(), self.path("other").to_string()),
         ]);
         let context = ToolContext {
-            processes: None,
             session_id: SessionId::from_ulid(ulid::Ulid::nil()),
             message_id: MessageId::from_ulid(ulid::Ulid::nil()),
             call_id: "call".to_owned(),

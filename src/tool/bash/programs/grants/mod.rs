@@ -37,7 +37,7 @@ enum Reach {
 
 /// The commands of `tables/grants.txt`, their words joined by blanks.
 static LOOKS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let lines = include_str!("tables/grants.txt").lines().filter_map(|line| line.strip_prefix("looks:"));
+    let lines = include_str!("../tables/grants.txt").lines().filter_map(|line| line.strip_prefix("looks:"));
     lines.flat_map(str::split_whitespace).map(|name| name.replace('@', " ")).collect()
 });
 
