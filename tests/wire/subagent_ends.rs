@@ -165,9 +165,9 @@ async fn after_a_kill_nothing_runs_and_the_parent_is_told_what_can_go_on() {
         let mut client = Client::start(&fixture);
         let (root, _) = start(&mut client, usize::MAX).await;
         if signal {
-            client.terminate().await
+            client.terminate().await;
         } else {
-            client.kill().await
+            client.kill().await;
         }
 
         let mut client = Client::start(&fixture);

@@ -142,6 +142,7 @@ impl Place {
             buffers: crate::overlay::Policy::default(),
             recent: Arc::default(),
             sandbox: None,
+            processes: None,
             host: host.clone(),
         };
         let args = json!({ "command": line, "description": "Test" });
