@@ -1,11 +1,14 @@
 //! Walks the directories with settings: from the root of the worktree down, and folders of agents or commands. Links out
 //! of the worktree are not followed.
 
+use std::collections::HashSet;
+
 use crate::stdx::paths::AbsPath;
 
 /// The limits of walking a folder of agents, commands or plugins.
 const MAX_DEPTH: usize = 16;
 const MAX_FILES: usize = 2000;
+const MAX_ENTRIES: usize = 20_000;
 
 /// The directories from the worktree down to `directory`, both included; only `directory` if it is elsewhere.
 pub fn from_root(worktree: &AbsPath, directory: &AbsPath) -> Vec<AbsPath> {
@@ -19,34 +22,54 @@ pub fn stays_within(path: &AbsPath, directory: &AbsPath) -> bool {
     path.real().is_ok_and(|real| real.is_within(directory))
 }
 
-/// All files below a folder, sorted by path, without those that lead out of `fence`.
+/// All files below a folder, sorted by path, without those that lead out of `fence`. A directory to which several links lead
+/// counts once.
 pub fn files(folder: &AbsPath, fence: Option<&AbsPath>) -> Vec<AbsPath> {
-    let mut found = Vec::new();
-    let inside = |path: &AbsPath| fence.is_none_or(|fence| stays_within(path, fence));
-    if folder.as_path().is_dir() && inside(folder) {
-        walk(folder, &inside, 0, &mut found);
+    let mut walk = Walk { fence, seen: HashSet::new(), entries: 0, found: Vec::new() };
+    if folder.as_path().is_dir() && walk.is_inside(folder) {
+        walk.directory(folder, 0);
     }
-    found
+    walk.found.sort();
+    walk.found
 }
 
-fn walk(folder: &AbsPath, inside: &dyn Fn(&AbsPath) -> bool, depth: usize, found: &mut Vec<AbsPath>) {
-    let Ok(entries) = std::fs::read_dir(folder.as_path()) else { return };
-    let mut paths: Vec<_> = entries.flatten().filter_map(|entry| Some((entry.file_type().ok()?, folder.join(entry.file_name())))).collect();
-    paths.sort_by(|(_, a), (_, b)| a.cmp(b));
-    for (kind, path) in paths {
-        if found.len() >= MAX_FILES {
-            tracing::warn!(%folder, "more than {MAX_FILES} files: the rest is ignored");
+struct Walk<'a> {
+    fence: Option<&'a AbsPath>,
+    /// The real paths of the directories: links that lead to each other would multiply them.
+    seen: HashSet<AbsPath>,
+    entries: usize,
+    found: Vec<AbsPath>,
+}
+
+impl Walk<'_> {
+    fn is_inside(&self, path: &AbsPath) -> bool {
+        self.fence.is_none_or(|fence| stays_within(path, fence))
+    }
+
+    fn directory(&mut self, folder: &AbsPath, depth: usize) {
+        let Ok(real) = folder.real() else { return };
+        if depth > MAX_DEPTH || !self.seen.insert(real) {
             return;
         }
-        if kind.is_symlink() && !inside(&path) {
-            continue;
-        }
-        if path.as_path().is_dir() {
-            if depth < MAX_DEPTH {
-                walk(&path, inside, depth + 1, found);
+        let Ok(entries) = std::fs::read_dir(folder.as_path()) else { return };
+        let entries = entries.flatten().filter_map(|entry| Some((entry.file_type().ok()?.is_symlink(), folder.join(entry.file_name()))));
+        let mut paths: Vec<_> = entries.take(MAX_ENTRIES).collect();
+        // What is really here has its name from here, and not from a link to it.
+        paths.sort();
+        for (is_link, path) in paths {
+            self.entries += 1;
+            if self.entries > MAX_ENTRIES || self.found.len() >= MAX_FILES {
+                tracing::warn!(%folder, "more than {MAX_FILES} files or {MAX_ENTRIES} entries: the rest is ignored");
+                return;
             }
-        } else if path.as_path().is_file() {
-            found.push(path);
+            if is_link && !self.is_inside(&path) {
+                continue;
+            }
+            if path.as_path().is_dir() {
+                self.directory(&path, depth + 1);
+            } else if path.as_path().is_file() {
+                self.found.push(path);
+            }
         }
     }
 }
@@ -79,12 +102,30 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_loop_of_links_ends() {
+    fn links_multiply_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let root = AbsPath::new(directory.path()).unwrap().real().unwrap();
         std::fs::write(root.join("a.md").as_path(), "").unwrap();
-        std::os::unix::fs::symlink(".", root.join("loop").as_path()).unwrap();
-        assert_eq!(markdown(&root, Some(&root))[0].0, "a");
-        assert!(markdown(&root, Some(&root)).len() <= MAX_DEPTH + 1);
+        std::fs::create_dir(root.join("z").as_path()).unwrap();
+        std::fs::write(root.join("z/b.md").as_path(), "").unwrap();
+        for number in 0..8 {
+            std::os::unix::fs::symlink(".", root.join(format!("loop{number}")).as_path()).unwrap();
+            std::os::unix::fs::symlink("z", root.join(format!("link{number}")).as_path()).unwrap();
+        }
+        let names: Vec<_> = markdown(&root, Some(&root)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "z/b"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_of_links_to_elsewhere_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = AbsPath::new(directory.path()).unwrap().real().unwrap();
+        std::fs::create_dir_all(root.join("elsewhere").as_path()).unwrap();
+        std::fs::write(root.join("elsewhere/c.md").as_path(), "").unwrap();
+        std::fs::create_dir(root.join("agent").as_path()).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", root.join("agent/mine").as_path()).unwrap();
+        assert_eq!(markdown(&root.join("agent"), None)[0].0, "mine/c");
+        assert_eq!(markdown(&root.join("agent"), Some(&root.join("agent"))), []);
     }
 }

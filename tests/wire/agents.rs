@@ -199,6 +199,10 @@ async fn a_turn_ends_before_the_step_that_would_exceed_what_may_be_spent() {
         let error = &answer["info"]["error"];
         assert_eq!((&error["name"], &error["data"]["limit"]), (&json!("SpendLimitError"), &json!(limit)), "{answer}");
         assert!((error["data"]["spent"].as_f64().unwrap() - 0.006).abs() < 0.001, "{error}");
+        if limit == "session" {
+            let refused = client.refused("session.compact", json!({ "sessionID": session })).await;
+            assert!(refused["message"].as_str().unwrap().contains("the limit in the settings"), "{refused}");
+        }
         let other = client.session().await;
         if !other_is_refused {
             fixture.models.push(Answer::openai_text("fine"));

@@ -120,6 +120,26 @@ async fn what_a_killed_daemon_has_left_is_ended_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_command_whose_daemon_is_killed_is_ended_by_the_next_one() {
+    let fixture = fixture().await;
+    let mut client = Client::start(&fixture);
+    let session = client.session().await;
+    let input = json!({ "command": "echo $$ > pid.new; mv pid.new pid; exec sleep 1000", "description": "x" });
+    fixture.models.push(Answer::openai_calls(&[("c", "bash", input)]));
+    client.call("session.submit", json!({ "sessionID": session, "parts": "go" })).await;
+    let pid = loop {
+        match std::fs::read_to_string(fixture.path("repo/pid")) {
+            Ok(text) => break text.trim().parse().unwrap(),
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    client.kill().await;
+    assert!(is_alive(pid));
+    let _client = Client::start(&fixture);
+    ended(pid).await;
+}
+
+#[tokio::test]
 async fn the_model_reads_it_and_ends_it() {
     let fixture = fixture().await;
     let mut client = Client::start(&fixture);

@@ -123,11 +123,14 @@ impl Turn {
     async fn run(self: Arc<Self>, mut open: Option<Open>, last: &mut Option<MessageId>) -> Result<End, Error> {
         let mut turn = self;
         let (mut state, mut history) = (LoopState::default(), turn.history().await?);
-        if compact::is_asked(&history, &turn.user.id) {
-            return compact::asked(&turn, &history, last).await;
-        }
         if let Some(line) = shell::line(&history, &turn.user.id) {
             return shell::run(&turn, line, last).await;
+        }
+        if compact::is_asked(&history, &turn.user.id) {
+            if let Some(end) = spend::before_step(&turn, last).await? {
+                return Ok(end);
+            }
+            return compact::asked(&turn, &history, last).await;
         }
         if let Some(end) = command::begin(&turn, &mut history, &mut open, last).await? {
             return Ok(end);

@@ -186,6 +186,12 @@ async fn execute(
     limit: Duration,
 ) -> Result<Finished, ToolError> {
     let call = ulid::Ulid::generate().to_string();
+    // The next daemon ends what this one could not, because it was killed.
+    if let Some(processes) = &context.processes
+        && let Err(error) = processes.note(&call)
+    {
+        tracing::warn!(%error, "a command could not be noted");
+    }
     // Its proxy ends with the command.
     let Started { group, output, _proxy } = start(context, how, shell, line, directory, git, &call).await?;
     let mut run = Run {
@@ -215,8 +221,12 @@ async fn execute(
         let _ = timeout(GRACE, run.group.ended()).await;
     }
     let look = if is_confined { table::end_escaped } else { table::escaped };
-    let gone_on = Tasks::spawn_blocking(move || number.map(|group| look(group, CALL, &call)).unwrap_or_default());
+    let sought = call.clone();
+    let gone_on = Tasks::spawn_blocking(move || number.map(|group| look(group, CALL, &sought)).unwrap_or_default());
     let mut gone_on = gone_on.await.unwrap_or_default();
+    if let Some(processes) = &context.processes {
+        processes.forget_note(&call);
+    }
     // Before they are cut.
     gone_on.iter_mut().for_each(|process| context.guard.secrets.clean(&mut process.command));
     Ok(Finished { kept: run.keeper.finish().await, status: run.status, end, gone_on })
