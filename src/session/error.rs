@@ -57,7 +57,7 @@ pub enum Error {
     #[error("{what}")]
     TooLarge { what: String, limit: u64 },
     /// The call needs an idle session.
-    #[error("the session is in a turn or has prompts that wait; abort it, or wait until it is idle")]
+    #[error("the session or a child of it is in a turn, or prompts wait; abort it, or wait until it is idle")]
     Busy,
     #[error("there is no part {0} in this message")]
     UnknownPart(PartId),

@@ -294,8 +294,15 @@ impl SessionTask {
         self.prompt(prompt).await
     }
 
+    /// Whether the session, or a child in the background, may change files.
+    async fn is_busy(&self) -> Result<bool, Error> {
+        Ok(self.current.is_some()
+            || !self.queue.is_empty()
+            || self.shared.at_work.has_turns(&self.shared.store.family(self.id.clone()).await?))
+    }
+
     async fn undo(&mut self, undo: Undo) -> Result<Session, Error> {
-        if self.current.is_some() || !self.queue.is_empty() {
+        if self.is_busy().await? {
             return Err(Error::Busy);
         }
         self.settle().await?;
@@ -303,7 +310,7 @@ impl SessionTask {
     }
 
     async fn decide(&mut self, decision: Decision) -> Result<Vec<Hunk>, Error> {
-        let is_busy = self.current.is_some() || !self.queue.is_empty();
+        let is_busy = self.is_busy().await?;
         if !is_busy {
             self.settle().await?;
         }

@@ -186,6 +186,10 @@ async fn the_end_of_a_child_in_the_background_is_told_at_the_next_step() {
         (&started["status"], &started["metadata"]["status"], &started["metadata"]["background"]),
         (&json!("completed"), &json!("running"), &json!(true))
     );
+    // It may change files.
+    let first = client.call("session.messages", json!({ "sessionID": session })).await[0]["info"]["id"].clone();
+    let refused = client.refused("session.revert", json!({ "sessionID": session, "messageID": first })).await;
+    assert_eq!(refused["data"]["kind"], "busy", "{refused}");
     child_gate.notify_one();
     client.event(|event| event["type"] == "session.idle" && event["sessionID"] != session.as_str()).await;
     assert_eq!(text(&client.prompt(&session, "and?").await), "again");

@@ -44,6 +44,12 @@ impl AtWork {
         self.state().turns.remove(id);
     }
 
+    /// Whether a turn of these sessions runs.
+    pub fn has_turns(&self, ids: &[SessionId]) -> bool {
+        let state = self.state();
+        ids.iter().any(|id| state.turns.contains_key(id))
+    }
+
     /// Cancels the turns of these sessions at once, in this order. Returns whether there were any.
     pub fn cancel_turns(&self, ids: &[SessionId]) -> bool {
         // Cancelling wakes tasks, which may come back here.

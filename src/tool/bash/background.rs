@@ -68,13 +68,13 @@ pub(super) async fn run(context: &ToolContext, how: Execution, line: Line<'_>) -
             return Err(error);
         }
     };
-    let mut command = line.args.command.clone();
-    context.guard.secrets.clean(&mut command);
+    let (mut command, mut description) = (line.args.command.clone(), line.args.description.clone());
+    std::iter::once(&mut command).chain(&mut description).for_each(|text| context.guard.secrets.clean(text));
     let info = ProcessInfo {
         id: ProcessId::from_ulid(ids::next()),
         session_id: context.session_id.clone(),
         command,
-        description: line.args.description.clone(),
+        description,
         directory: line.directory.to_string(),
         pid: started.group.number().unwrap_or_default(),
         started: now_ms(),
