@@ -123,14 +123,14 @@ async fn what_nobody_waits_for_is_withdrawn() {
     let late = json!({ "sessionID": session, "questionID": first["id"], "answers": [[], []] });
     assert_eq!(client.refused("question.reply", late).await["data"]["kind"], "conflict");
 
-    // Of a session that is gone nothing is left, of one whose daemon has ended the next abort withdraws it.
+    // Of a session that is gone nothing is left, of one whose daemon was stopped the next abort withdraws it.
     let other = client.session().await;
     asked(&fixture, &mut client, &other).await;
     assert_eq!(client.call("session.delete", json!({ "sessionID": other })).await, true);
     assert_eq!(client.call("question.list", json!({})).await, json!([]));
     let third = client.session().await;
     asked(&fixture, &mut client, &third).await;
-    client.end().await;
+    client.terminate().await;
     let mut client = Client::start(&fixture);
     assert_eq!(client.call("session.abort", json!({ "sessionID": third })).await, true);
     assert_eq!(client.call("question.list", json!({})).await, json!([]));
