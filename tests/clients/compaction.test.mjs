@@ -26,7 +26,7 @@ test('how full the context is stands beside the offer of a summary, which is fol
   await page.locator('.divider', { hasText: 'What came before was summarised' }).waitFor()
   assert.equal(await summary.locator('.markdown').isVisible(), false)
   await summary.locator('summary').click()
-  await summary.locator('.markdown', { hasText: 'A title' }).waitFor()
+  await summary.locator('.markdown', { hasText: 'Greet the world' }).waitFor()
   assert.deepEqual(await page.locator('.message.user .plain').allTextContents(), ['first', 'second'])
 })
 
