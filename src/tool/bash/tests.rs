@@ -264,7 +264,8 @@ async fn a_flood_is_bounded_in_memory_and_kept_on_disk() {
     assert!(path.starts_with(&fixture.context.output_directory.to_string()));
     assert_eq!(std::fs::metadata(path).unwrap().len(), 3_000_009);
     let streamed = fixture.streamed();
-    assert!(streamed.len() < 1_100_000 && streamed.contains("more output follows"));
+    // The piece with which the limit is reached goes along.
+    assert!(streamed.len() < 1_200_000 && streamed.contains("more output follows"), "{}", streamed.len());
 }
 
 #[tokio::test]
