@@ -76,8 +76,11 @@ async fn idle_indexes_are_dropped() {
     assert!(held.bytes > 0);
     place.symbols.close_idle(now_ms() - 60_000);
     assert_eq!(place.symbols.state().len(), 1);
-    place.symbols.close_idle(now_ms() + 1);
-    assert_eq!(place.symbols.state(), []);
+    // A task of the query may hold it for a moment longer.
+    while !place.symbols.state().is_empty() {
+        place.symbols.close_idle(now_ms() + 1);
+        tokio::task::yield_now().await;
+    }
     assert_eq!(place.find("target").await.len(), 1, "and read again");
 }
 
